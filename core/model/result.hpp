@@ -1,11 +1,11 @@
 // How every room says that something did not work: a value, never an exception.
 //
 // A Result<T> holds either a T or an Error: a kind, which fixes what the caller does next, and one
-// sentence for the person who will read it. Context is added on the way up with `within`, so that the
-// person sees "service web: constraint 'node.rol==worker': unknown key", outermost part first.
+// sentence for the person who will read it. Context is added on the way up with `within`, so that
+// the person sees "service web: constraint 'node.rol==worker': unknown key", outermost part first.
 //
-// The kind, not the text, decides the HTTP status, the exit code of the CLI and the code that crosses
-// the plugin ABI. All three stand in one table (result.cpp), so they cannot drift apart.
+// The kind, not the text, decides the HTTP status, the exit code of the CLI and the code that
+// crosses the plugin ABI. All three stand in one table (result.cpp), so they cannot drift apart.
 //
 // A broken invariant is not an error: it is SKEP_ASSERT, which is on in every build and ends the
 // process. It must never depend on what a peer, a user, a plugin or a disk can send.
@@ -52,7 +52,8 @@ const ErrorKindInfo& info(ErrorKind kind);
 // The kind for a code that a plugin returned; an unknown code is `internal`.
 ErrorKind error_kind_from_abi(int32_t abi_code);
 
-// The kind for an HTTP status that a daemon answered (used by the CLI); unknown ones are `internal`.
+// The kind for an HTTP status that a daemon answered (used by the CLI); unknown ones are
+// `internal`.
 ErrorKind error_kind_from_http(int http_status);
 
 struct [[nodiscard]] Error {
@@ -72,7 +73,9 @@ using Status = Result<void>;
 inline tl::unexpected<Error> fail(ErrorKind kind, std::string message) {
   return tl::unexpected<Error>(Error{kind, std::move(message)});
 }
-inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(std::move(error)); }
+inline tl::unexpected<Error> fail(Error error) {
+  return tl::unexpected<Error>(std::move(error));
+}
 
 [[noreturn]] void assertion_failed(const char* condition, const char* reason, const char* file,
                                    int line);
@@ -83,28 +86,28 @@ inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(st
 #define SKEP_CONCAT(a, b) SKEP_CONCAT_(a, b)
 
 // SKEP_TRY(expr): returns the error of a Status or Result from the enclosing function.
-#define SKEP_TRY(expr)                                                       \
-  do {                                                                       \
-    auto&& skep_try_ = (expr);                                               \
-    if (!skep_try_) return ::skep::fail(std::move(skep_try_).error());       \
+#define SKEP_TRY(expr)                                                 \
+  do {                                                                 \
+    auto&& skep_try_ = (expr);                                         \
+    if (!skep_try_) return ::skep::fail(std::move(skep_try_).error()); \
   } while (false)
 
 // SKEP_TRY_ASSIGN(auto x, expr): the same, and binds the value on success.
-#define SKEP_TRY_ASSIGN_(tmp, decl, expr)                  \
-  auto&& tmp = (expr);                                     \
-  if (!tmp) return ::skep::fail(std::move(tmp).error());   \
+#define SKEP_TRY_ASSIGN_(tmp, decl, expr)                \
+  auto&& tmp = (expr);                                   \
+  if (!tmp) return ::skep::fail(std::move(tmp).error()); \
   decl = std::move(*tmp)
 #define SKEP_TRY_ASSIGN(decl, expr) SKEP_TRY_ASSIGN_(SKEP_CONCAT(skep_try_, __LINE__), decl, expr)
 
 // In coroutines `return` is not allowed, so the same pair with co_return.
-#define SKEP_CO_TRY(expr)                                                    \
-  do {                                                                       \
-    auto&& skep_try_ = (expr);                                               \
-    if (!skep_try_) co_return ::skep::fail(std::move(skep_try_).error());    \
+#define SKEP_CO_TRY(expr)                                                 \
+  do {                                                                    \
+    auto&& skep_try_ = (expr);                                            \
+    if (!skep_try_) co_return ::skep::fail(std::move(skep_try_).error()); \
   } while (false)
-#define SKEP_CO_TRY_ASSIGN_(tmp, decl, expr)                  \
-  auto&& tmp = (expr);                                        \
-  if (!tmp) co_return ::skep::fail(std::move(tmp).error());   \
+#define SKEP_CO_TRY_ASSIGN_(tmp, decl, expr)                \
+  auto&& tmp = (expr);                                      \
+  if (!tmp) co_return ::skep::fail(std::move(tmp).error()); \
   decl = std::move(*tmp)
 #define SKEP_CO_TRY_ASSIGN(decl, expr) \
   SKEP_CO_TRY_ASSIGN_(SKEP_CONCAT(skep_try_, __LINE__), decl, expr)

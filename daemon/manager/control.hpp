@@ -1,0 +1,119 @@
+// What the API may ask of this node's part in the cluster: one door, whatever the node's role.
+//
+// Everything here runs on the daemon's loop (one thread); a coroutine resumes there. Writes return
+// when they are committed, with everything that follows from them already decided: `create_service`
+// resolves when the service, its tasks and their placements are durable. Reads take the store() and
+// look.
+//
+// Errors: not being in a cluster, or not being a manager, is ErrorKind::precondition with Docker's
+// sentence; a stale version is ErrorKind::conflict "update out of sequence"; an unknown id
+// not_found. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/model/objects.hpp"
+#include "core/model/result.hpp"
+#include "core/store/view.hpp"
+
+namespace skep::manager {
+
+namespace asio = boost::asio;
+
+enum class LocalState : uint8_t { inactive, pending, active, error, locked };
+
+// What this node knows of its own membership, without asking anyone. Feeds /info and the Swarm
+// header.
+struct Membership {
+  LocalState state = LocalState::inactive;
+  bool is_manager = false;
+  model::NodeId node;        // none when inactive
+  model::ClusterId cluster;  // none when inactive
+  std::string node_address;  // advertised
+  std::string error;         // one sentence when state is pending or error
+  struct Manager {
+    model::NodeId node;
+    std::string address;  // host:port
+  };
+  std::vector<Manager> managers;  // known managers
+};
+
+struct InitRequest {
+  std::string listen_address;     // "0.0.0.0:2377"; empty: that
+  std::string advertise_address;  // address, address:port or interface; empty: guessed
+  model::NodeAvailability availability = model::NodeAvailability::active;
+  model::ClusterSpec spec;
+  std::vector<std::string> address_pools;  // empty: the default
+  uint32_t subnet_size = 0;                // 0: the default
+  uint32_t data_path_port = 0;             // 0: the default
+};
+
+struct JoinRequest {
+  std::string listen_address;
+  std::string advertise_address;
+  std::vector<std::string> remote_addresses;  // host[:2377]
+  std::string token;
+  model::NodeAvailability availability = model::NodeAvailability::active;
+};
+
+struct TokenRotation {
+  bool worker = false;
+  bool manager = false;
+};
+
+// What GET /nodes shows of trust: equal to the cluster's when the node's certificate is of its
+// root.
+struct TrustInfo {
+  std::string root_certificate_pem;
+  std::string issuer_subject_der;     // raw bytes
+  std::string issuer_public_key_der;  // raw bytes
+};
+
+class Control {
+ public:
+  virtual ~Control() = default;
+
+  virtual Membership membership() const = 0;
+  // The committed state, or null when this node is not a manager. Valid until the next suspension.
+  virtual const store::View* store() const = 0;
+  // The leader's node id, or none. Managers only.
+  virtual model::NodeId leader() const = 0;
+  virtual TrustInfo trust() const = 0;
+
+  // Forms a new cluster with this node as its manager; resolves when the node is leader and Ready.
+  virtual asio::awaitable<Result<model::NodeId>> init(InitRequest request) = 0;
+  // Resolves when the node is in the cluster and its session stands.
+  virtual asio::awaitable<Status> join(JoinRequest request) = 0;
+  // Stops and removes this node's task containers, forgets the cluster. A manager needs force.
+  virtual asio::awaitable<Status> leave(bool force) = 0;
+
+  virtual asio::awaitable<Status> update_cluster(uint64_t version, model::ClusterSpec spec,
+                                                 TokenRotation rotate) = 0;
+  virtual asio::awaitable<Status> update_node(model::NodeId id, uint64_t version,
+                                              model::NodeSpec spec) = 0;
+  virtual asio::awaitable<Status> remove_node(model::NodeId id, bool force) = 0;
+  // An empty spec.name makes one up.
+  virtual asio::awaitable<Result<model::ServiceId>> create_service(model::ServiceSpec spec) = 0;
+  virtual asio::awaitable<Status> update_service(model::ServiceId id, uint64_t version,
+                                                 model::ServiceSpec spec) = 0;
+  virtual asio::awaitable<Status> remove_service(model::ServiceId id) = 0;
+
+  // Called on the loop after each commit, with what it changed. Returns a number for unsubscribe.
+  struct ClusterEvent {
+    enum class Kind : uint8_t { node, service, network, task } kind;
+    enum class Action : uint8_t { create, update, remove } action;
+    std::string id;
+    std::string name;
+    model::Labels attributes;  // e.g. "replicas.new", "state.new", "availability.new"
+    model::WallTime time;
+  };
+  virtual uint64_t subscribe(std::function<void(const ClusterEvent&)> sink) = 0;
+  virtual void unsubscribe(uint64_t subscription) = 0;
+};
+
+}  // namespace skep::manager
