@@ -1,0 +1,77 @@
+// All drivers of this node: who is loaded, who was refused and why, and who can do what.
+//
+// Loading never fails as a whole. A plugin that is absent or refused stays in the list with its
+// reason, and whoever asks for it gets that reason as an Error naming the plugin: a node without a
+// network driver still answers `skep node ls`.
+//
+// All calls: on the loop.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/model/result.hpp"
+#include "daemon/drivers/network_driver.hpp"
+#include "daemon/drivers/plugin_config.hpp"
+#include "daemon/drivers/runtime_driver.hpp"
+
+namespace skep::drivers {
+
+class Plugin;
+
+enum class ProbeState : uint8_t { unknown, ready, not_ready, broken };
+
+struct DriverState {
+  std::string name;                     // of the config
+  std::string path;                     // of the config
+  std::string id;                       // of the note; empty when refused before it was read
+  std::string version;                  // likewise
+  std::vector<std::string> interfaces;  // likewise
+  std::optional<Error> refused;         // why it is not in use
+  ProbeState probe = ProbeState::unknown;
+  std::string reason;  // of the last probe
+};
+
+class DriverSet {
+ public:
+  // Loads and configures all of `configs`, and probes each once. Blocks the loop while files are
+  // checked and libraries are linked, so it belongs to the start of a node.
+  static boost::asio::awaitable<std::unique_ptr<DriverSet>> load(std::vector<PluginConfig> configs,
+                                                                 PluginPlace place);
+  // Ends every driver as Plugin's destructor tells. Kernel state and containers stay.
+  ~DriverSet();
+  DriverSet(const DriverSet&) = delete;
+  DriverSet& operator=(const DriverSet&) = delete;
+
+  // The first driver with skep.runtime/1. The pointer is valid while the set lives.
+  Result<RuntimeDriver*> runtime();
+  // The network driver whose plugin id or configured name is `id` ("net-bridge").
+  Result<NetworkDriver*> network(std::string_view id);
+  // The ids of all network drivers in use, in the order of the config.
+  std::vector<std::string> network_ids() const;
+  // The loaded plugin with this id or configured name, for skep.base/1 calls.
+  Result<Plugin*> plugin(std::string_view id);
+
+  // Asks every driver how it is; call it every ten seconds. Never fails: what went wrong is in
+  // states().
+  boost::asio::awaitable<void> probe();
+  std::vector<DriverState> states() const;
+
+  // Tells every driver that the node is ending (skep.base/1 shutdown, best effort).
+  boost::asio::awaitable<void> shutdown();
+
+ private:
+  struct Member;
+
+  DriverSet();
+
+  std::vector<std::unique_ptr<Member>> members_;
+};
+
+}  // namespace skep::drivers

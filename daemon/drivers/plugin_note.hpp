@@ -1,0 +1,71 @@
+// Who a plugin file says it is, found out before any code of it has run.
+//
+// Opening a file checks what the operator could have got wrong: the kind of file, its owner and
+// mode and those of every folder above it, the pinned hash. The identity then comes from the ELF
+// note (SKEP_DECLARE_NOTE in skep/abi.h), which survives strip. Static constructors run at dlopen,
+// so nothing here ever loads the file.
+//
+// Every refusal is one sentence: a stable code word, a colon, the fact, a semicolon, the remedy.
+// The code words are: not_a_file, bad_owner, bad_mode, bad_hash, not_elf, wrong_machine, no_note,
+// abi_major, host_too_old, missing_library, missing_symbol, note_differs, init_failed.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/model/result.hpp"
+
+namespace skep::drivers {
+
+struct PluginIdentity {
+  uint32_t abi_major = 0;
+  uint32_t abi_minor = 0;
+  uint32_t host_minor_needed = 0;
+  std::string id;
+  std::string version;
+  std::vector<std::string> interfaces;  // in the order of the note
+
+  bool operator==(const PluginIdentity&) const = default;
+};
+
+// A file that passed the checks, held open so that what was checked is what gets loaded.
+class CheckedFile {
+ public:
+  // Opens `path` without following a last symbolic link, and checks owner, mode and, when given,
+  // hash. With a hash the content is first copied into a sealed memory file; load_path() is then
+  // that copy, which nobody can change any more. Blocks on the disk.
+  static Result<CheckedFile> open(const std::string& path,
+                                  const std::optional<std::string>& sha256);
+
+  CheckedFile(CheckedFile&& other) noexcept;
+  CheckedFile& operator=(CheckedFile&& other) noexcept;
+  ~CheckedFile();
+
+  int descriptor() const { return descriptor_; }
+  const std::string& path() const { return path_; }
+  // What dlopen gets. Valid while this object lives.
+  std::string load_path() const;
+
+ private:
+  CheckedFile(std::string path, int descriptor);
+
+  std::string path_;
+  int descriptor_ = -1;
+  bool sealed_ = false;
+};
+
+// Reads the note. Refuses what this host cannot load: another machine, another ABI major, a plugin
+// that needs a newer host. `file` is only read.
+Result<PluginIdentity> read_note(const CheckedFile& file);
+
+// The same for a note's text, "abi=1.0;host=0;id=..;ver=..;ifs=..". `path` is for the message.
+Result<PluginIdentity> parse_note(std::string_view text, std::string_view path);
+
+// SHA-256 of an open file as 64 lower-case hex digits.
+Result<std::string> sha256_of(int descriptor);
+
+}  // namespace skep::drivers
