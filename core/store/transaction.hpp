@@ -1,9 +1,9 @@
-// What one raft entry says: rows as they will be, nothing to decide.
+// What is decided in one go and committed as one raft entry: rows as they will be.
 //
-// The leader's planner works everything out and proposes the whole difference as one Transaction; apply
-// on every manager only puts the rows in place and stamps the raft index as their version. A row in a
-// Transaction therefore carries no valid version of its own. The wall time is the leader's: the state
-// machine has no clock, and every replica must stamp the same.
+// The leader decides; applying a transaction decides nothing and can't fail, so it carries the
+// leader's time and every id. Order matters: a later change of the same row wins. Rows are shared
+// and immutable: a draft, the entry in flight and the store hold the same pointer. Meta.version of
+// the rows is stamped with the raft index by whoever applies, so what stands here is ignored.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -17,32 +17,50 @@
 
 namespace skep::store {
 
-// A service's spec as a row of its own; see objects.hpp.
+// The tables of the store.
+enum class Kind : uint8_t { cluster, node, service, task, network, spec };
+
+// A service's spec of one version. Never changes under its key.
 struct SpecRow {
   model::SpecKey key;
-  std::shared_ptr<const model::ServiceSpec> spec;
+  std::shared_ptr<const model::ServiceSpec> spec;  // never null
 };
 
+// Insert or replace. `row` is never null.
 template <class T>
 struct Upsert {
-  std::shared_ptr<const T> row;  // never null
+  std::shared_ptr<const T> row;
 };
 
-enum class RowKind : uint8_t { cluster, node, service, task, network, spec };
-
+// The row goes; erasing what is not there is no error.
 struct Erase {
-  RowKind kind = RowKind::task;
-  model::IdBits id;           // of the row; of the service for a spec
-  uint64_t spec_version = 0;  // specs only
+  Kind kind = Kind::task;
+  model::IdBits id;      // the service's, for a spec
+  uint64_t version = 0;  // of the spec; 0 for every other kind
+  bool operator==(const Erase&) const = default;
 };
 
 using Change = std::variant<Upsert<model::Cluster>, Upsert<model::Node>, Upsert<model::Service>,
                             Upsert<model::Task>, Upsert<model::Network>, SpecRow, Erase>;
 
 struct Transaction {
-  model::WallTime time;    // the leader's, at the proposal
-  std::string request_id;  // of the client call that caused it; empty for the planner's own
+  model::WallTime time;    // the leader's when it decided
+  std::string request_id;  // of the request that caused it, for deduplication; empty: none
   std::vector<Change> changes;
 };
+
+// upsert(task): one change from a value.
+template <class T>
+Upsert<T> upsert(T row) {
+  return Upsert<T>{std::make_shared<const T>(std::move(row))};
+}
+
+template <class Tag>
+Erase erase(Kind kind, model::Id<Tag> id) {
+  return Erase{kind, id.bits, 0};
+}
+inline Erase erase(const model::SpecKey& key) {
+  return Erase{Kind::spec, key.service.bits, key.version};
+}
 
 }  // namespace skep::store
