@@ -1,0 +1,240 @@
+// The fixed point. Order within a round: who lost its place, who ended, how many there should be,
+// who may start, who goes where. SPDX-License-Identifier: Apache-2.0
+#include "core/planner/planner.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/orchestrator/replicated.hpp"
+#include "core/scheduler/scheduler.hpp"
+
+namespace skep::planner {
+
+using model::NodeAvailability;
+using model::NodeState;
+using model::Task;
+using model::TaskState;
+using orchestrator::RestartCause;
+
+namespace {
+
+std::vector<store::Row<Task>> tasks_of_node(const store::View& view, model::NodeId node) {
+  std::vector<store::Row<Task>> tasks;
+  view.each_task_of_node(node, [&](const store::Row<Task>& task) { tasks.push_back(task); });
+  std::sort(tasks.begin(), tasks.end(), [](const auto& a, const auto& b) { return a->id < b->id; });
+  return tasks;
+}
+
+bool usable(const store::Row<model::Node>& node) {
+  return node && node->status.state == NodeState::ready &&
+         node->spec.availability == NodeAvailability::active;
+}
+
+}  // namespace
+
+void Planner::reset(const store::View& view) {
+  loads_.rebuild(view);
+  dirty_services_.clear();
+  ended_.clear();
+  evicted_nodes_.clear();
+  nodes_to_enforce_.clear();
+  waiting_.clear();
+  unplaced_.clear();
+  view.each_service([&](const auto& row) { absorb_service(view, {nullptr, row}); });
+  view.each_node([&](const auto& row) { absorb_node(view, {nullptr, row}); });
+  view.each_task([&](const auto& row) { absorb_task({nullptr, row}); });
+  retry_unplaced_ = true;
+}
+
+void Planner::run(store::Draft& draft, model::WallTime now) {
+  for (int round = 0;; ++round) {
+    SKEP_ASSERT(round < kRoundsMax, "the deciding rooms come to rest");
+    const bool changed = absorb_journal(draft);
+    const bool due = !evicted_nodes_.empty() || !ended_.empty() || !dirty_services_.empty() ||
+                     !nodes_to_enforce_.empty() || (retry_unplaced_ && !unplaced_.empty());
+    if (!changed && !due && round > 0) return;
+    for (const auto& [node, cause] : std::exchange(evicted_nodes_, {})) {
+      evict(draft, node, cause, now);
+    }
+    absorb_journal(draft);
+    for (const model::NodeId node : std::exchange(nodes_to_enforce_, {})) {
+      scheduler::enforce(draft, loads_, node, now);
+    }
+    absorb_journal(draft);
+    handle_ended(draft, now);
+    absorb_journal(draft);
+    for (const model::ServiceId service : std::exchange(dirty_services_, {})) {
+      orchestrator::reconcile(draft, service, now, ids_);
+    }
+    absorb_journal(draft);
+    release_waiting(draft, now);
+    absorb_journal(draft);
+    place_unplaced(draft, now);
+  }
+}
+
+std::optional<model::WallTime> Planner::next_deadline() const {
+  std::optional<model::WallTime> next;
+  for (const auto& [task, when] : waiting_) {
+    if (!next || when < *next) next = when;
+  }
+  return next;
+}
+
+bool Planner::absorb_journal(store::Draft& draft) {
+  const std::vector<store::RowChange> journal = draft.take_journal();
+  for (const store::RowChange& change : journal) {
+    loads_.follow(draft, change);
+    absorb(draft, change);
+  }
+  return !journal.empty();
+}
+
+void Planner::absorb(const store::View& view, const store::RowChange& change) {
+  if (const auto* node = std::get_if<store::Replaced<model::Node>>(&change)) {
+    absorb_node(view, *node);
+  } else if (const auto* service = std::get_if<store::Replaced<model::Service>>(&change)) {
+    absorb_service(view, *service);
+  } else if (const auto* task = std::get_if<store::Replaced<Task>>(&change)) {
+    absorb_task(*task);
+  }
+}
+
+void Planner::absorb_node(const store::View&, const store::Replaced<model::Node>& change) {
+  const store::Row<model::Node>& before = change.before;
+  const store::Row<model::Node>& after = change.after;
+  const model::NodeId id = after ? after->id : before->id;
+  const bool was_down = before && before->status.state == NodeState::down;
+  const bool was_drained = before && before->spec.availability == NodeAvailability::drain;
+  if (!after || (after->status.state == NodeState::down && !was_down)) {
+    evicted_nodes_[id] = RestartCause::node_gone;
+  } else if (after->spec.availability == NodeAvailability::drain && !was_drained) {
+    evicted_nodes_.emplace(id, RestartCause::node_drained);
+  }
+  if (!after) return;
+  const bool describes_anew = !before || before->description != after->description ||
+                              before->spec.labels != after->spec.labels ||
+                              before->role != after->role ||
+                              before->status.address != after->status.address;
+  if (describes_anew || usable(before) != usable(after)) retry_unplaced_ = true;
+  if (describes_anew || (before && before->spec.availability != after->spec.availability)) {
+    nodes_to_enforce_.insert(id);
+  }
+}
+
+void Planner::absorb_service(const store::View& view,
+                             const store::Replaced<model::Service>& change) {
+  const model::ServiceId id = change.after ? change.after->id : change.before->id;
+  dirty_services_.insert(id);
+  if (!change.before || !change.after ||
+      change.before->spec_version == change.after->spec_version) {
+    return;
+  }
+  view.each_task_of_service(id, [&](const store::Row<Task>& task) {
+    if (task->node) nodes_to_enforce_.insert(task->node);
+  });
+}
+
+void Planner::absorb_task(const store::Replaced<Task>& change) {
+  const store::Row<Task>& after = change.after;
+  if (change.before && (!after || after->ended())) retry_unplaced_ = true;
+  if (!after) {
+    unplaced_.erase(change.before->id);
+    waiting_.erase(change.before->id);
+    ended_.erase(change.before->id);
+    return;
+  }
+  if (!after->node && after->status.state <= TaskState::pending &&
+      after->desired <= TaskState::running) {
+    const bool is_new = unplaced_.insert(after->id).second;
+    if (is_new) retry_unplaced_ = true;
+  } else {
+    unplaced_.erase(after->id);
+  }
+  if (after->desired == TaskState::ready && after->start_at) {
+    waiting_.emplace(after->id, after->start_at);
+  } else {
+    waiting_.erase(after->id);
+  }
+  const bool newly_ended = after->ended() && !(change.before && change.before->ended());
+  const bool newly_unwanted = after->desired > TaskState::running &&
+                              !(change.before && change.before->desired == after->desired);
+  if (newly_ended || newly_unwanted) ended_.insert(after->id);
+}
+
+void Planner::evict(store::Draft& draft, model::NodeId node, RestartCause cause,
+                    model::WallTime now) {
+  const bool erased = draft.node(node) == nullptr;
+  for (const store::Row<Task>& task : tasks_of_node(draft, node)) {
+    if (task->desired == TaskState::remove) {
+      orchestrator::remove_task(draft, *task);
+      continue;
+    }
+    if (task->desired <= TaskState::running && !task->ended()) {
+      orchestrator::restart(draft, *task, cause, now, ids_);
+    }
+    if (!erased) continue;
+    // The node will never report again; ORPHANED is how that is told (swarm-semantics §11).
+    const store::Row<Task> left = draft.task(task->id);
+    if (!left || left->ended()) continue;
+    Task orphan = *left;
+    orphan.status.state = TaskState::orphaned;
+    orphan.status.message = "node was removed";
+    orphan.status.timestamp = now;
+    orphan.status.applied_at = now;
+    draft.put(orphan);
+  }
+}
+
+void Planner::handle_ended(store::Draft& draft, model::WallTime now) {
+  for (const model::TaskId id : std::exchange(ended_, {})) {
+    const store::Row<Task> task = draft.task(id);
+    if (!task) continue;
+    if (task->desired <= TaskState::running) {
+      if (task->ended()) orchestrator::restart(draft, *task, RestartCause::ended, now, ids_);
+    } else if (task->desired == TaskState::remove) {
+      if (orchestrator::surely_over(draft, *task)) draft.erase(id);
+    } else if (!task->node) {
+      draft.erase(id);  // never ran anywhere: not even history
+    } else if (!draft.service(task->service)) {
+      orchestrator::remove_task(draft, *task);
+    } else {
+      orchestrator::trim_history(draft, task->service, task->slot);
+    }
+  }
+}
+
+void Planner::release_waiting(store::Draft& draft, model::WallTime now) {
+  std::vector<model::TaskId> ids;
+  for (const auto& [id, when] : waiting_) ids.push_back(id);
+  for (const model::TaskId id : ids) {
+    const store::Row<Task> task = draft.task(id);
+    if (!task) {
+      waiting_.erase(id);
+      continue;
+    }
+    if (const auto later = orchestrator::release_if_due(draft, *task, now)) waiting_[id] = *later;
+  }
+}
+
+void Planner::place_unplaced(store::Draft& draft, model::WallTime now) {
+  if (!retry_unplaced_ || unplaced_.empty()) return;
+  retry_unplaced_ = false;
+  std::map<model::SpecKey, std::vector<model::TaskId>> groups;
+  for (const model::TaskId id : unplaced_) {
+    if (const store::Row<Task> task = draft.task(id)) {
+      groups[{task->service, task->spec_version}].push_back(id);
+    }
+  }
+  for (auto& [key, tasks] : groups) {
+    // Low slots first, so that a partial placement fills 1..n.
+    std::sort(tasks.begin(), tasks.end(), [&](model::TaskId a, model::TaskId b) {
+      return std::pair(draft.task(a)->slot, a) < std::pair(draft.task(b)->slot, b);
+    });
+    scheduler::place_group(draft, loads_, tasks, now);
+  }
+  // The scheduler fed its placements to the loads itself, as each depends on the one before.
+  for (const store::RowChange& change : draft.take_journal()) absorb(draft, change);
+}
+
+}  // namespace skep::planner

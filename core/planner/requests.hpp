@@ -1,0 +1,55 @@
+// What may be asked of the cluster, as changes of a draft.
+//
+// Each function checks the request against the draft, changes it, or returns an error and leaves it
+// as it was. Nothing here decides what follows; that is the planner's. The sentences are Docker's
+// where clients know them ("update out of sequence"). SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/model/id_source.hpp"
+#include "core/model/result.hpp"
+#include "core/store/draft.hpp"
+
+namespace skep::planner {
+
+// What a node reported of one of its tasks.
+struct StatusReport {
+  model::TaskId task;
+  model::TaskStatus status;
+};
+
+// The cluster's first transaction: the cluster itself, its first manager, the ingress network.
+void found_cluster(store::Draft& draft, model::Cluster cluster, model::Node first_manager,
+                   model::NetworkId ingress);
+
+// An empty name is replaced by one made up. Conflict if the name is taken.
+Result<model::ServiceId> create_service(store::Draft& draft, model::ServiceSpec spec,
+                                        model::IdSource& ids);
+Status update_service(store::Draft& draft, model::ServiceId id, uint64_t version,
+                      model::ServiceSpec spec);
+Status remove_service(store::Draft& draft, model::ServiceId id);
+
+Status update_node(store::Draft& draft, model::NodeId id, uint64_t version, model::NodeSpec spec);
+// Blocks the node's certificate until it expires. A node that is not down needs force; a manager is
+// never removed this way.
+Status remove_node(store::Draft& draft, model::NodeId id, bool force);
+
+Status update_cluster(store::Draft& draft, uint64_t version, model::ClusterSpec spec);
+
+// A node that got its certificate. Its row says UNKNOWN until its session opens.
+void admit_node(store::Draft& draft, model::NodeId id, model::NodeRole role,
+                model::NodeAvailability availability, model::WallTime certificate_expires_at);
+// Its session stands: READY, with what it says of itself. not_found for a removed node.
+Status node_ready(store::Draft& draft, model::NodeId id, const model::NodeDescription& description,
+                  std::string address);
+// DOWN with a sentence why; no-op for an unknown node.
+void node_down(store::Draft& draft, model::NodeId id, std::string message);
+
+// Takes what is news; ignores reports of tasks that are gone, not on this node, or going backwards
+// (swarm-semantics §2, rules 1 and 8).
+void report_status(store::Draft& draft, model::NodeId node,
+                   const std::vector<StatusReport>& reports, model::WallTime now);
+
+}  // namespace skep::planner

@@ -1,0 +1,108 @@
+// Members and their history; see the header. The bytes are: version 1, count of voters, voters,
+// count of learners, learners; each number 8 bytes, least significant first.
+// SPDX-License-Identifier: Apache-2.0
+#include "core/raft/configuration.hpp"
+
+#include <algorithm>
+
+namespace skep::raft {
+namespace {
+
+constexpr uint64_t kVersion = 1;
+
+void put(uint64_t number, std::string* to) {
+  for (int shift = 0; shift < 64; shift += 8) to->push_back(static_cast<char>(number >> shift));
+}
+
+Result<uint64_t> take(std::string_view* from) {
+  if (from->size() < 8) return fail(ErrorKind::invalid, "raft configuration: cut short");
+  uint64_t number = 0;
+  for (size_t i = 8; i-- > 0;) number = (number << 8) | static_cast<unsigned char>((*from)[i]);
+  from->remove_prefix(8);
+  return number;
+}
+
+Result<std::vector<RaftId>> take_members(std::string_view* from) {
+  SKEP_TRY_ASSIGN(const uint64_t count, take(from));
+  if (count > kMembersMax) {
+    return fail(ErrorKind::invalid,
+                "raft configuration: " + std::to_string(count) + " members are too many");
+  }
+  std::vector<RaftId> members;
+  for (uint64_t i = 0; i < count; ++i) {
+    SKEP_TRY_ASSIGN(const uint64_t id, take(from));
+    if (id == 0 || (!members.empty() && RaftId{id} <= members.back())) {
+      return fail(ErrorKind::invalid, "raft configuration: members are not in rising order");
+    }
+    members.push_back({id});
+  }
+  return members;
+}
+
+bool holds(const std::vector<RaftId>& members, RaftId id) {
+  return std::binary_search(members.begin(), members.end(), id);
+}
+
+}  // namespace
+
+bool Configuration::is_voter(RaftId id) const {
+  return holds(voters, id);
+}
+
+std::string encode(const Configuration& configuration) {
+  std::string bytes;
+  put(kVersion, &bytes);
+  for (const std::vector<RaftId>* members : {&configuration.voters, &configuration.learners}) {
+    put(members->size(), &bytes);
+    for (const RaftId id : *members) put(id.value, &bytes);
+  }
+  return bytes;
+}
+
+Result<Configuration> decode_configuration(std::string_view bytes) {
+  SKEP_TRY_ASSIGN(const uint64_t version, take(&bytes));
+  if (version != kVersion) {
+    return fail(ErrorKind::unimplemented,
+                "raft configuration: version " + std::to_string(version) + " is not known here");
+  }
+  Configuration configuration;
+  SKEP_TRY_ASSIGN(configuration.voters, take_members(&bytes));
+  SKEP_TRY_ASSIGN(configuration.learners, take_members(&bytes));
+  if (!bytes.empty()) return fail(ErrorKind::invalid, "raft configuration: bytes left over");
+  if (configuration.voters.empty()) return fail(ErrorKind::invalid, "raft configuration: no voter");
+  for (const RaftId learner : configuration.learners) {
+    if (configuration.is_voter(learner)) {
+      return fail(ErrorKind::invalid, "raft configuration: a learner is also a voter");
+    }
+  }
+  return configuration;
+}
+
+ConfigurationHistory::ConfigurationHistory(Index snapshot, Configuration configuration)
+    : steps_{{snapshot, std::move(configuration)}} {}
+
+const Configuration& ConfigurationHistory::at(Index index) const {
+  SKEP_ASSERT(index >= steps_.front().first, "no configuration is known below the snapshot");
+  size_t step = steps_.size() - 1;
+  while (steps_[step].first > index) --step;
+  return steps_[step].second;
+}
+
+void ConfigurationHistory::append(Index index, Configuration configuration) {
+  SKEP_ASSERT(index > steps_.back().first, "configurations are appended in order");
+  steps_.emplace_back(index, std::move(configuration));
+}
+
+void ConfigurationHistory::truncate_from(Index first) {
+  SKEP_ASSERT(first > steps_.front().first, "what a snapshot covers is never truncated");
+  while (steps_.back().first >= first) steps_.pop_back();
+}
+
+void ConfigurationHistory::rebase(Index index) {
+  size_t step = steps_.size() - 1;
+  while (step > 0 && steps_[step].first > index) --step;
+  steps_.erase(steps_.begin(), steps_.begin() + static_cast<std::ptrdiff_t>(step));
+  if (steps_.front().first < index) steps_.front().first = index;
+}
+
+}  // namespace skep::raft

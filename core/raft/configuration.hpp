@@ -1,0 +1,70 @@
+// Who belongs to the group, and since which entry.
+//
+// A configuration takes effect when its entry is appended, not when it commits. The price is that
+// a truncation must give the old one back, so the history keeps every configuration whose entry is
+// in the log, on top of the snapshot's: after a restart two of them may look uncommitted, and a
+// single "previous" would not do. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/model/result.hpp"
+
+namespace skep::raft {
+
+// A count that can't be mistaken for another one.
+template <class Tag>
+struct Number {
+  uint64_t value = 0;
+  auto operator<=>(const Number&) const = default;
+  explicit operator bool() const { return value != 0; }
+  Number next() const { return {value + 1}; }
+  Number previous() const { return {value - 1}; }  // Requires: not zero.
+};
+
+// Names a member for good: an id that was removed never comes back. Zero is nobody.
+using RaftId = Number<struct RaftIdTag>;
+
+struct Configuration {
+  std::vector<RaftId> voters;    // sorted, without doubles
+  std::vector<RaftId> learners;  // as above, and disjoint from the voters
+  bool operator==(const Configuration&) const = default;
+
+  bool is_voter(RaftId id) const;
+  // Voters needed to elect or commit.
+  size_t quorum() const { return voters.size() / 2 + 1; }
+};
+
+// Members more than these would make an entry that can't be.
+inline constexpr size_t kMembersMax = 1000;
+
+std::string encode(const Configuration& configuration);
+// Checks everything: sorted, no doubles, disjoint, bounded, at least one voter.
+Result<Configuration> decode_configuration(std::string_view bytes);
+
+class ConfigurationHistory {
+ public:
+  using Index = Number<struct IndexTag>;
+
+  ConfigurationHistory(Index snapshot, Configuration configuration);
+
+  const Configuration& effective() const { return steps_.back().second; }
+  // The one in force at `index`, which is not below the snapshot's.
+  const Configuration& at(Index index) const;
+  // Requires: index is above all earlier ones.
+  void append(Index index, Configuration configuration);
+  // Forgets the configurations of entries from `first` on. The snapshot's always stays.
+  void truncate_from(Index first);
+  // A snapshot now ends at `index`: what was in force there becomes the base.
+  void rebase(Index index);
+
+ private:
+  std::vector<std::pair<Index, Configuration>> steps_;  // never empty; [0] is the snapshot's
+};
+
+}  // namespace skep::raft

@@ -1,0 +1,244 @@
+// The words of consensus: numbers that don't mix, what is in the log, and what goes in and out.
+//
+// Everything here is a value. Payloads are shared and immutable, so that the log, the disk batch
+// and the state machine hold one copy of the bytes. The shape is that of a replicated group
+// (messages, learners, snapshots in chunks) although this version carries one voter: see raft.hpp
+// for what is refused as unimplemented. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/model/ids.hpp"
+#include "core/model/result.hpp"
+#include "core/raft/configuration.hpp"
+
+namespace skep::raft {
+
+using Term = Number<struct TermTag>;                // zero: before the first election
+using Index = Number<struct IndexTag>;              // of the log; the first entry is 1
+using Tick = Number<struct TickTag>;                // 50 ms in the daemon, virtual in the simulator
+using Epoch = Number<struct EpochTag>;              // names one persist; never repeats in a run
+using Incarnation = Number<struct IncarnationTag>;  // of a node's disk: grows when it is wiped
+using ProposalId = Number<struct ProposalTag>;      // chosen by the proposer, unique in a run
+using ReadId = Number<struct ReadTag>;              // chosen by the reader, unique in a run
+
+// --- bounds --------------------------------------------------------------------------------
+
+// A bigger decision has to be split by whoever makes it; one entry must not stall a heartbeat.
+inline constexpr size_t kEntryBytesMax = 1 << 20;
+// What the leader holds in memory on promises alone; beyond it proposals are refused.
+inline constexpr size_t kUncommittedBytesMax = 64 << 20;
+// One persist: large enough to amortise the flush, small enough to be over in a few tens of ms.
+inline constexpr size_t kPersistBytesMax = 4 << 20;
+inline constexpr size_t kPersistEntriesMax = 4096;
+// Reads that wait for the first commit of a term.
+inline constexpr size_t kPendingReadsMax = 10'000;
+// A follower campaigns after a random number of silent ticks in this range.
+inline constexpr uint64_t kElectionTicksMin = 10;
+inline constexpr uint64_t kElectionTicksMax = 20;
+
+// --- the log -------------------------------------------------------------------------------
+
+enum class EntryKind : uint8_t {
+  normal = 0,         // bytes for the state machine
+  noop = 1,           // the first of each term, so that older ones can commit; no bytes
+  configuration = 2,  // an encoded Configuration
+};
+
+struct Entry {
+  Term term;
+  Index index;
+  EntryKind kind = EntryKind::normal;
+  std::shared_ptr<const std::string> bytes;  // never null
+};
+
+// What must survive a crash besides the entries.
+struct HardState {
+  Term term;
+  RaftId vote;   // zero: none in this term
+  Index commit;  // a lower bound: it is written along with the next batch, never on its own
+  bool operator==(const HardState&) const = default;
+};
+
+// Where a snapshot stands; its bytes are the state machine's and never come through here.
+struct SnapshotPointer {
+  Index index;  // the last entry it covers
+  Term term;    // of that entry
+  Configuration configuration;
+  bool operator==(const SnapshotPointer&) const = default;
+};
+
+// What was found on disk at start.
+struct Restored {
+  HardState hard_state;
+  SnapshotPointer snapshot;    // index 0 and the first configuration in a new group
+  std::vector<Entry> entries;  // in order, without gaps; may begin before the snapshot's end
+};
+
+// --- messages between members --------------------------------------------------------------
+
+struct VoteRequest {
+  bool pre_vote = false;  // asks without changing anybody's term
+  bool transfer = false;  // the old leader asked for it: leases don't count
+  Index last_index;
+  Term last_term;
+};
+struct VoteReply {
+  bool pre_vote = false;
+  bool granted = false;
+};
+struct AppendRequest {  // without entries: a heartbeat
+  Index previous_index;
+  Term previous_term;
+  std::vector<Entry> entries;  // begin at previous_index + 1
+  Index commit;
+  uint64_t round = 0;  // unique; what a read-index quorum is counted by
+};
+struct AppendReply {
+  bool rejected = false;
+  Index match;           // when accepted
+  Index conflict_index;  // when rejected: where to try next, a whole term at a time
+  Term conflict_term;
+  uint64_t round = 0;
+};
+struct SnapshotChunk {
+  SnapshotPointer at;
+  uint64_t offset = 0;
+  std::shared_ptr<const std::string> bytes;
+  uint32_t checksum = 0;
+  bool last = false;
+};
+struct SnapshotReply {
+  Index index;
+  uint64_t received = 0;  // bytes; where to resume
+};
+struct TimeoutNow {};
+struct ReadIndexRequest {
+  ReadId read;
+};
+struct ReadIndexReply {
+  ReadId read;
+  Index index;
+};
+
+using MessageBody = std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply, SnapshotChunk,
+                                 SnapshotReply, TimeoutNow, ReadIndexRequest, ReadIndexReply>;
+
+struct Message {
+  model::ClusterId cluster;  // one of another cluster is refused
+  Incarnation incarnation;   // of the sender's disk
+  RaftId from;
+  RaftId to;
+  Term term;
+  MessageBody body;
+};
+
+// --- inputs --------------------------------------------------------------------------------
+
+// Time has moved to the `now` given to step().
+struct TimePassed {};
+// Asks for one entry. The answer is a Committed or a Dropped with the same id.
+struct Propose {
+  ProposalId id;
+  std::string bytes;
+};
+// Asks for other members. In this version always dropped as unimplemented.
+struct ChangeConfiguration {
+  ProposalId id;
+  Configuration configuration;
+};
+// Asks for an index that, once applied, makes a read as fresh as the moment of asking.
+struct ReadRequest {
+  ReadId id;
+};
+// The persist of this epoch is on the disk and flushed. The rest repeats what was asked for.
+struct PersistDone {
+  Epoch epoch;
+  Term term;         // of the last entry; zero if the batch had none
+  Index last_index;  // of the last entry; zero if the batch had none
+  HardState hard_state;
+};
+// The persist failed, or may have. Final: this node acknowledges nothing any more.
+struct PersistFailed {
+  Epoch epoch;
+  std::string reason;
+};
+// A snapshot made at Raft::snapshot_pointer() is durable; entries it covers may go.
+struct SnapshotTaken {
+  Index index;
+  uint64_t keep_entries = 0;  // before that index, for slow followers
+};
+
+using Input = std::variant<TimePassed, Propose, ChangeConfiguration, ReadRequest, PersistDone,
+                           PersistFailed, SnapshotTaken, Message>;
+
+// --- outputs -------------------------------------------------------------------------------
+
+// To be written in ONE transaction with one flush, then answered with PersistDone or
+// PersistFailed. The next one comes only after that answer.
+struct Persist {
+  Epoch epoch;
+  HardState hard_state;
+  std::optional<Index> truncate_from;  // entries from here on go before the new ones are written
+  std::vector<Entry> entries;
+
+  // The answer when all of it is durable.
+  PersistDone done() const {
+    if (entries.empty()) return {epoch, {}, {}, hard_state};
+    return {epoch, entries.back().term, entries.back().index, hard_state};
+  }
+};
+
+// An entry to apply, in index order, each exactly once in a run. `proposal` is set if it was
+// proposed on this node in this run.
+struct Committed {
+  Entry entry;
+  std::optional<ProposalId> proposal;
+};
+
+// The proposal will not be answered otherwise. Kind unknown_outcome: its entry may yet commit;
+// every other kind: it never will.
+struct Dropped {
+  ProposalId proposal;
+  Error why;
+};
+
+struct ReadResult {
+  ReadId read;
+  Result<Index> index;
+};
+
+struct RefusedMessage {
+  RaftId from;
+  Error why;
+};
+
+enum class RoleName : uint8_t { follower, candidate, leader };
+
+struct RoleChange {
+  RoleName role = RoleName::follower;
+  Term term;
+  RaftId leader;  // zero: unknown
+  std::string reason;
+};
+
+// What a step asks for, to be carried out in this order. What is in `messages`, `committed` and
+// `reads` rests on durable state only and need not wait for `persist`.
+struct Output {
+  std::optional<Persist> persist;
+  std::vector<Message> messages;
+  std::vector<Committed> committed;
+  std::vector<Dropped> dropped;
+  std::vector<RoleChange> role_changes;  // in order of happening
+  std::vector<ReadResult> reads;
+  std::vector<RefusedMessage> refused;
+  std::optional<Index> compact_through;  // entries up to and with it may be deleted from disk
+};
+
+}  // namespace skep::raft
