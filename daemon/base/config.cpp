@@ -1,0 +1,220 @@
+// TOML in, Config out, every unknown key refused where it stands.
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/base/config.hpp"
+
+#include <toml++/toml.h>
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <initializer_list>
+#include <sstream>
+#include <vector>
+
+namespace skep::base {
+namespace {
+
+constexpr const char* kDefaultPath = "/etc/skep/skepd.toml";
+
+// Where in which file a complaint is about.
+std::string at(std::string_view origin, const toml::node& node) {
+  return std::string(origin) + ":" + std::to_string(node.source().begin.line);
+}
+
+tl::unexpected<Error> complain(std::string_view origin, const toml::node& node,
+                               const std::string& message) {
+  return fail(ErrorKind::invalid, at(origin, node) + ": " + message);
+}
+
+// One table being read: takes the known keys and then refuses what is left.
+class Section {
+ public:
+  Section(const toml::table& table, std::string path, std::string_view origin)
+      : table_(table), path_(std::move(path)), origin_(origin) {}
+
+  Status text(std::string_view key, std::string& out) {
+    known_.push_back(key);
+    const toml::node* node = table_.get(key);
+    if (!node) return {};
+    const auto* value = node->as_string();
+    if (!value) return complain(origin_, *node, "'" + name(key) + "' must be a string");
+    out = value->get();
+    return {};
+  }
+
+  Result<const toml::table*> table(std::string_view key) {
+    known_.push_back(key);
+    const toml::node* node = table_.get(key);
+    if (!node) return nullptr;
+    if (const toml::table* inner = node->as_table()) return inner;
+    return complain(origin_, *node, "'" + name(key) + "' must be a table");
+  }
+
+  Status nothing_else() const {
+    for (const auto& [key, node] : table_) {
+      if (std::find(known_.begin(), known_.end(), key.str()) == known_.end()) {
+        return complain(origin_, node, "unknown key '" + name(key.str()) + "'");
+      }
+    }
+    return {};
+  }
+
+ private:
+  std::string name(std::string_view key) const {
+    return path_.empty() ? std::string(key) : path_ + "." + std::string(key);
+  }
+
+  const toml::table& table_;
+  std::string path_;
+  std::string_view origin_;
+  std::vector<std::string_view> known_;
+};
+
+Status read_plugins(const toml::table& table, std::string_view origin, Config& config) {
+  for (const auto& [key, node] : table) {
+    const std::string path = "plugins." + std::string(key.str());
+    const toml::table* section_table = node.as_table();
+    if (!section_table) return complain(origin, node, "'" + path + "' must be a table");
+    Section section(*section_table, path, origin);
+    PluginSection plugin;
+    plugin.name = key.str();
+    SKEP_TRY(section.text("path", plugin.path));
+    SKEP_TRY(section.text("sha256", plugin.sha256));
+    SKEP_TRY_ASSIGN(const toml::table* own, section.table("config"));
+    SKEP_TRY(section.nothing_else());
+    if (plugin.path.empty()) return complain(origin, node, "'" + path + ".path' is missing");
+    if (own) {
+      std::ostringstream json;
+      json << toml::json_formatter{*own};
+      plugin.config_json = json.str();
+    }
+    config.plugins[plugin.name] = std::move(plugin);
+  }
+  return {};
+}
+
+Status read_labels(const toml::table& table, std::string_view origin, Config& config) {
+  for (const auto& [key, node] : table) {
+    const auto* value = node.as_string();
+    if (!value) {
+      return complain(origin, node, "'labels." + std::string(key.str()) + "' must be a string");
+    }
+    config.engine_labels[std::string(key.str())] = value->get();
+  }
+  return {};
+}
+
+Status read(const toml::table& root, std::string_view origin, Config& config) {
+  Section top(root, "", origin);
+  SKEP_TRY(top.text("data_dir", config.data_dir));
+  SKEP_TRY(top.text("run_dir", config.run_dir));
+  SKEP_TRY(top.text("hostname", config.hostname));
+  SKEP_TRY_ASSIGN(const toml::table* api, top.table("api"));
+  SKEP_TRY_ASSIGN(const toml::table* log, top.table("log"));
+  SKEP_TRY_ASSIGN(const toml::table* labels, top.table("labels"));
+  SKEP_TRY_ASSIGN(const toml::table* plugins, top.table("plugins"));
+  SKEP_TRY(top.nothing_else());
+  if (api) {
+    Section section(*api, "api", origin);
+    SKEP_TRY(section.text("socket", config.api_socket));
+    SKEP_TRY(section.text("group", config.api_group));
+    SKEP_TRY(section.nothing_else());
+  }
+  if (log) {
+    Section section(*log, "log", origin);
+    SKEP_TRY(section.text("level", config.log_level));
+    SKEP_TRY(section.nothing_else());
+    constexpr std::array<std::string_view, 4> levels = {"debug", "info", "warning", "error"};
+    if (std::find(levels.begin(), levels.end(), config.log_level) == levels.end()) {
+      return complain(
+          origin, *log,
+          "'log.level' must be debug, info, warning or error, not '" + config.log_level + "'");
+    }
+  }
+  if (labels) SKEP_TRY(read_labels(*labels, origin, config));
+  if (plugins) {
+    config.plugins.clear();
+    SKEP_TRY(read_plugins(*plugins, origin, config));
+  }
+  return {};
+}
+
+}  // namespace
+
+Config default_config() {
+  Config config;
+  config.plugins["runtime-containerd"] = {
+      "runtime-containerd", "runtime-containerd.so", "",
+      R"({"address": "/run/containerd/containerd.sock", "namespace": "k8s.io"})"};
+  config.plugins["net-bridge"] = {"net-bridge", "net-bridge.so", "",
+                                  R"({"bridge": "skep0", "subnet": "172.30.0.0/16"})"};
+  return config;
+}
+
+Result<Config> load_config(const std::string& path) {
+  std::error_code missing;
+  if (path.empty() && !std::filesystem::exists(kDefaultPath, missing)) return default_config();
+  const std::string file = path.empty() ? kDefaultPath : path;
+  std::ifstream in(file);
+  std::ostringstream text;
+  text << in.rdbuf();
+  if (!in) return fail(ErrorKind::invalid, "cannot read the configuration file " + file);
+  return parse_config(text.str(), file);
+}
+
+Result<Config> parse_config(std::string_view text, std::string_view origin) {
+  toml::table root;
+  try {
+    root = toml::parse(text, origin);
+  } catch (const toml::parse_error& error) {
+    return fail(ErrorKind::invalid, std::string(origin) + ":" +
+                                        std::to_string(error.source().begin.line) + ": " +
+                                        std::string(error.description()));
+  }
+  Config config = default_config();
+  SKEP_TRY(read(root, origin, config));
+  return config;
+}
+
+std::string default_config_text() {
+  return R"(# skepd.toml: the configuration of one node. Every key is shown with its default.
+
+# State that must survive a reboot: the cluster's log, this node's certificate, container logs.
+data_dir = "/var/lib/skep"
+
+# State of this boot: sockets and network namespaces.
+run_dir = "/run/skep"
+
+# The name under which the node appears; empty: the machine's host name.
+hostname = ""
+
+[api]
+# The Engine API's Unix socket; empty: RUN_DIR/skep.sock. At most 107 bytes.
+socket = ""
+# The group that may use it, besides root. Being in this group is being root on this machine.
+group = "skep"
+
+[log]
+# debug, info, warning or error
+level = "info"
+
+# Labels of this engine, for placement constraints such as engine.labels.disk==ssd.
+[labels]
+
+# Drivers. A relative path is looked up in the folder of the shipped plugins. `sha256` pins the file;
+# [plugins.NAME.config] goes to the driver, which says what it understands.
+[plugins.runtime-containerd]
+path = "runtime-containerd.so"
+[plugins.runtime-containerd.config]
+address = "/run/containerd/containerd.sock"
+namespace = "k8s.io"
+
+[plugins.net-bridge]
+path = "net-bridge.so"
+[plugins.net-bridge.config]
+bridge = "skep0"
+subnet = "172.30.0.0/16"
+)";
+}
+
+}  // namespace skep::base
