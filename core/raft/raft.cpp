@@ -21,10 +21,14 @@ Status only_one_voter(const Configuration& configuration) {
 }  // namespace
 
 Result<Raft> Raft::start(Options options, Restored restored, Tick now) {
+  for (const Entry& entry : restored.entries) {
+    // Every one in the log, not the last alone: any of them may be the one that committed.
+    if (entry.kind != EntryKind::configuration) continue;
+    SKEP_TRY_ASSIGN(const Configuration configuration, decode_configuration(*entry.bytes));
+    SKEP_TRY(only_one_voter(configuration));
+  }
+  SKEP_TRY(only_one_voter(restored.snapshot.configuration));
   SKEP_TRY_ASSIGN(Log log, Log::restore(std::move(restored.snapshot), std::move(restored.entries)));
-  SKEP_TRY(only_one_voter(log.configuration()));
-  // An older configuration counts too: its entry may be the one that committed.
-  SKEP_TRY(only_one_voter(log.snapshot().configuration));
   if (!log.configuration().is_voter(options.self)) {
     return fail(ErrorKind::precondition,
                 "raft member " + std::to_string(options.self.value) + " is not a voter");
@@ -50,6 +54,7 @@ Raft::Raft(Options options, Log log, HardState hard_state, Tick now)
       durable_hard_state_(hard_state),
       commit_(std::max(hard_state.commit, log_.snapshot_index())),
       handed_out_(log_.snapshot_index()) {
+  hard_state_.commit = commit_;
   // Nobody else could win or be disturbed, so a lone voter does not wait out a timeout.
   role_ = Follower{{}, alone() ? now : election_deadline(now)};
 }
