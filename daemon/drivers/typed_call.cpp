@@ -1,0 +1,62 @@
+// JSON in and out for the typed clients.
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/drivers/typed_call.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <nlohmann/json.hpp>
+
+namespace skep::drivers {
+
+Status read_document(const Plugin& plugin, std::string_view text,
+                     const std::function<void(const json&)>& read) {
+  try {
+    read(json::parse(text));
+  } catch (const json::exception& bad) {
+    return fail(ErrorKind::internal, "driver " + plugin.identity().id +
+                                         " gave a document that can't be read: " + bad.what());
+  }
+  return {};
+}
+
+Status read_item(const Plugin& plugin, std::string_view text,
+                 const std::function<void(const json&)>& read) {
+  Status status = read_document(plugin, text, read);
+  if (!status) spdlog::error("plugin misbehaving: {}", status.error().message);
+  return status;
+}
+
+std::string to_text(const json& document) {
+  return document.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+boost::asio::awaitable<Status> tell(Plugin& plugin, skep_call function, std::string key,
+                                    std::string request, CallOptions options) {
+  SKEP_CO_TRY(
+      co_await plugin.call(function, std::move(key), std::move(request), std::move(options)));
+  co_return Status();
+}
+
+boost::asio::awaitable<Status> restore_object(Plugin& plugin, std::string id, std::string handle) {
+  const auto* base = static_cast<const skep_base_1*>(plugin.interface(SKEP_BASE_1));
+  json request = json::object();
+  request["id"] = id;
+  request["handle"] = json::parse(handle, nullptr, false);
+  if (request["handle"].is_discarded()) {
+    co_return fail(ErrorKind::invalid, "the stored handle of " + id + " is no JSON");
+  }
+  std::string document = to_text(request);
+  co_return co_await tell(plugin, SKEP_DRIVER_CALL(base, skep_base_1, restore), std::move(id),
+                          std::move(document), CallOptions());
+}
+
+boost::asio::awaitable<Status> end_restore(Plugin& plugin, std::vector<std::string> ids) {
+  const auto* base = static_cast<const skep_base_1*>(plugin.interface(SKEP_BASE_1));
+  json request = json::object();
+  request["ids"] = ids;
+  std::string document = to_text(request);
+  co_return co_await tell(plugin, SKEP_DRIVER_CALL(base, skep_base_1, restore_done), std::string(),
+                          std::move(document), CallOptions());
+}
+
+}  // namespace skep::drivers
