@@ -1,0 +1,61 @@
+// SQLite with owners: a connection and prepared statements that close themselves, and errors as
+// values. Knows nothing of raft. One thread at a time. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/model/result.hpp"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace skep::storage {
+
+// A prepared statement. Bound values are not copied: they live until the statement was run.
+class Statement {
+ public:
+  Statement() = default;
+
+  // Positions count from 1.
+  void bind(int position, uint64_t number);
+  void bind(int position, std::string_view bytes);
+
+  // One row is ready (true) or there are no more (false). After an error or the last row the
+  // statement is ready to be bound anew.
+  Result<bool> next();
+  // Runs a statement that yields no rows.
+  Status run();
+  // Gives the remaining rows up.
+  void reset();
+
+  // Of the present row; columns count from 0. A view lives until next() or reset().
+  uint64_t number(int column) const;
+  std::string_view bytes(int column) const;
+
+ private:
+  friend class Connection;
+  struct Finalise {
+    void operator()(sqlite3_stmt* statement) const;
+  };
+  std::unique_ptr<sqlite3_stmt, Finalise> statement_;
+};
+
+class Connection {
+ public:
+  // Opens or makes the file.
+  static Result<Connection> open(const std::string& path);
+  // Runs one or more statements without results.
+  Status execute(const char* sql);
+  Result<Statement> prepare(std::string_view sql);
+
+ private:
+  struct Close {
+    void operator()(sqlite3* connection) const;
+  };
+  std::unique_ptr<sqlite3, Close> connection_;
+};
+
+}  // namespace skep::storage
