@@ -1,0 +1,4 @@
+// Catch2's main, compiled once for all unit test programs.
+// SPDX-License-Identifier: Apache-2.0
+#define CATCH_CONFIG_MAIN
+#include <catch2/catch.hpp>
