@@ -1,0 +1,54 @@
+// Members and their history. SPDX-License-Identifier: Apache-2.0
+#include <catch2/catch.hpp>
+
+#include "core/raft/types.hpp"
+
+namespace skep::raft {
+
+TEST_CASE("a configuration comes back from its bytes") {
+  const Configuration configuration{{{1}, {7}, {9}}, {{2}}};
+  const Result<Configuration> back = decode_configuration(encode(configuration));
+  REQUIRE(back.has_value());
+  CHECK(*back == configuration);
+  CHECK(back->quorum() == 2);
+}
+
+TEST_CASE("bytes that are no configuration are refused") {
+  const std::string good = encode(Configuration{{{1}, {2}}, {{3}}});
+  for (size_t length = 0; length < good.size(); ++length) {
+    CHECK_FALSE(decode_configuration(std::string_view(good).substr(0, length)).has_value());
+  }
+  CHECK_FALSE(decode_configuration(good + "x").has_value());
+  CHECK_FALSE(decode_configuration(encode(Configuration{{}, {{3}}})).has_value());
+  CHECK_FALSE(decode_configuration(encode(Configuration{{{2}, {1}}, {}})).has_value());
+  CHECK_FALSE(decode_configuration(encode(Configuration{{{1}}, {{1}}})).has_value());
+  CHECK_FALSE(decode_configuration(encode(Configuration{{{0}}, {}})).has_value());
+}
+
+TEST_CASE("truncating over two configurations gives the one below both back (trap 7)") {
+  const Configuration one{{{1}}, {}};
+  const Configuration two{{{1}, {2}}, {}};
+  const Configuration three{{{1}, {2}, {3}}, {}};
+  ConfigurationHistory history({10}, one);
+  history.append({12}, two);
+  history.append({14}, three);
+  CHECK(history.effective() == three);
+  CHECK(history.at({11}) == one);
+  CHECK(history.at({13}) == two);
+  history.truncate_from({12});
+  CHECK(history.effective() == one);
+}
+
+TEST_CASE("a snapshot takes the configuration in force at its end as the base") {
+  const Configuration one{{{1}}, {}};
+  const Configuration two{{{2}}, {}};
+  ConfigurationHistory history({0}, one);
+  history.append({5}, two);
+  history.rebase({4});
+  CHECK(history.at({4}) == one);
+  history.rebase({9});
+  CHECK(history.at({9}) == two);
+  CHECK(history.effective() == two);
+}
+
+}  // namespace skep::raft
