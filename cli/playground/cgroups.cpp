@@ -33,8 +33,10 @@ std::vector<fs::path> hierarchies() {
 bool remove_tree(const fs::path& path) {
   std::error_code error;
   std::vector<fs::path> below;
-  for (const fs::directory_entry& entry : fs::directory_iterator(path, error)) {
-    if (entry.is_directory(error)) below.push_back(entry.path());
+  // Not a range-for: that one throws when the folder vanishes on the way, as a dying shim makes it.
+  for (fs::directory_iterator at(path, error), end; !error && at != end; at.increment(error)) {
+    std::error_code ignored;
+    if (at->is_directory(ignored)) below.push_back(at->path());
   }
   for (const fs::path& child : below) remove_tree(child);
   return rmdir(path.c_str()) == 0 || errno == ENOENT;

@@ -20,7 +20,6 @@ extern "C" {  // glibc 2.36 forgot it in this one header
 #include <cstring>
 #include <deque>
 #include <fstream>
-#include <iterator>
 #include <optional>
 #include <sstream>
 #include <system_error>
@@ -56,9 +55,13 @@ std::string reason(int error) {
   return std::error_code(error, std::generic_category()).message();
 }
 
+// A process may end while its files are read: the read fails then. `<<` takes that as the end of
+// the text, where an iterator over the buffer would throw.
 std::string slurp(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  std::ostringstream text;
+  text << in.rdbuf();
+  return std::move(text).str();
 }
 
 std::optional<Process> read_process(pid_t pid) {

@@ -3,12 +3,13 @@
 # SPDX-License-Identifier: Apache-2.0
 source "$(dirname "$0")/lib.sh"
 
-# Everything on the machine that a playground could leave behind, zombies of the host's init aside.
+# Everything on the machine that a playground could leave behind, by its names: something else may work
+# here at the same time. Zombies that only wait for the host's init don't count.
 traces() {
-  ls /run/netns 2>/dev/null || true
-  cut -d' ' -f5 /proc/self/mountinfo | sort
-  find /sys/fs/cgroup -type d -path '*/skep*' | sort
-  ps -eo stat=,args= | grep -E 'containerd|docker-registry|playground-nod[e]' | grep -vE '^Z|grep|bash' || true
+  ls /run/netns 2>/dev/null | grep -E '^skep-(net|node[0-9]+)$' || true
+  cut -d' ' -f5 /proc/self/mountinfo | grep -E "^$SKEP_PLAYGROUND_DIR|^/run/netns/skep-" | sort || true
+  find /sys/fs/cgroup -type d -path '*/skep/node*' | sort
+  ps -eo stat=,args= | grep -E "$SKEP_PLAYGROUND_DIR|htdoc[s]" | grep -vE '^Z|grep|bash' || true
   ls -d "$SKEP_PLAYGROUND_DIR" /run/skep-playground* 2>/dev/null || true
 }
 run_web() {
