@@ -49,6 +49,8 @@ uint64_t checksum(std::initializer_list<uint64_t> numbers,
     crc = crc32_z(crc, bytes, sizeof bytes);
   }
   for (const std::string_view part : parts) {
+    // zlib starts anew when it is given a null pointer, which is what an empty view may hold.
+    if (part.empty()) continue;
     crc = crc32_z(crc, reinterpret_cast<const unsigned char*>(part.data()), part.size());
   }
   return crc;
