@@ -1,0 +1,84 @@
+// Reading the configuration. The logger stands beside the driver's .so; since a host may have loaded the
+// driver from an anonymous copy of the file, "log_program" can say where it is instead, and the folder
+// layout of an installation (bin/ beside lib/skep/plugins/) is tried last.
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime-containerd/config.hpp"
+
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <system_error>
+
+namespace skep::containerd {
+
+namespace fs = std::filesystem;
+
+const char* const config_schema = R"({
+  "type": "object",
+  "additionalProperties": false,
+  "properties": {
+    "address": {"type": "string", "default": "/run/containerd/containerd.sock",
+      "description": "absolute path of containerd's socket"},
+    "namespace": {"type": "string", "default": "k8s.io",
+      "description": "containerd's namespace; images are pulled through CRI, which knows k8s.io alone"},
+    "snapshotter": {"type": "string", "default": "overlayfs", "description": "as in 'ctr plugins ls'"},
+    "runtime": {"type": "string", "default": "io.containerd.runc.v2", "description": "the shim"},
+    "log_program": {"type": "string",
+      "description": "absolute path of skep-log, when it is not in the driver's folder"}
+  }
+})";
+
+namespace {
+
+constexpr size_t socket_path_max = 107;  // bytes that fit into sockaddr_un
+
+fs::path find_log_program() {
+  std::error_code ignored;
+  Dl_info about{};
+  if (dladdr(reinterpret_cast<const void*>(&skep_plugin_query), &about) != 0 && about.dli_fname) {
+    const fs::path beside = fs::absolute(about.dli_fname, ignored).parent_path() / "skep-log";
+    if (access(beside.c_str(), X_OK) == 0) return beside;
+  }
+  const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
+  const fs::path installed = program.parent_path().parent_path() / "lib/skep/plugins/skep-log";
+  return access(installed.c_str(), X_OK) == 0 ? installed : fs::path();
+}
+
+}  // namespace
+
+Config Config::parse(const sdk::json& request) {
+  const auto invalid = [](const std::string& text) { return sdk::Failure(SKEP_E_INVALID, text); };
+  Config config;
+  std::string log_program;
+  const sdk::json section = request.value("config", sdk::json::object());
+  if (!section.is_object()) throw invalid("config: not an object");
+  for (const auto& [name, value] : section.items()) {
+    std::string* target = name == "address"       ? &config.address
+                          : name == "namespace"   ? &config.space
+                          : name == "snapshotter" ? &config.snapshotter
+                          : name == "runtime"     ? &config.runtime
+                          : name == "log_program" ? &log_program
+                                                  : nullptr;
+    if (target == nullptr) throw invalid("config." + name + ": unknown member");
+    if (!value.is_string() || value.get_ref<const std::string&>().empty()) {
+      throw invalid("config." + name + ": has to be a text that is not empty");
+    }
+    *target = value.get<std::string>();
+  }
+  if (config.address.starts_with("unix://")) config.address.erase(0, 7);
+  if (!config.address.starts_with('/')) throw invalid("config.address: not an absolute path");
+  if (config.address.size() > socket_path_max) {
+    throw invalid("config.address: longer than the 107 bytes a socket's path may have");
+  }
+  config.node = request.value("node", std::string());
+  if (config.node.empty()) throw invalid("node: missing");
+  config.data_dir = request.value("data_dir", std::string());
+  if (!config.data_dir.is_absolute()) throw invalid("data_dir: not an absolute path");
+  config.log_program = log_program.empty() ? find_log_program() : fs::path(log_program);
+  if (!log_program.empty() && access(log_program.c_str(), X_OK) != 0) {
+    throw invalid("config.log_program: " + log_program + " can't be executed");
+  }
+  return config;
+}
+
+}  // namespace skep::containerd

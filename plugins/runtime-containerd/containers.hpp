@@ -1,0 +1,84 @@
+// The containers of this node: the operations of skep.runtime/1 but for the streams, which are the
+// monitor's. All state is containerd's: the request lies in the container record as an extension, what
+// became of the process in its shim. The one thing containerd does not keep, the time of the start, is a
+// small file in the driver's data folder; without it started_at is merely absent.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "runtime-containerd/config.hpp"
+#include "runtime-containerd/image_store.hpp"
+#include "runtime-containerd/monitor.hpp"
+#include "runtime-containerd/pending.hpp"
+#include "runtime-containerd/rpc.hpp"
+
+namespace containerd::services::containers::v1 {
+class Container;
+}
+namespace containerd::v1::types {
+class Process;
+}
+
+namespace skep::containerd {
+
+using ContainerRecord = ::containerd::services::containers::v1::Container;
+using ProcessRecord = ::containerd::v1::types::Process;
+
+inline constexpr const char* node_label = "io.skep.node";
+
+// Each method is the operation of the same name in runtime.h; those that block are for host threads.
+class Containers {
+ public:
+  Containers(Rpc& rpc, const Config& config, ImageStore& images, Monitor& monitor);
+
+  sdk::json create(const sdk::json& request);
+  sdk::json start(const sdk::json& request);
+  void wait(HeldPtr held);
+  void stop(HeldPtr held);
+  sdk::json signal(const sdk::json& request);
+  sdk::json remove(const sdk::json& request);
+  sdk::json inspect(const sdk::json& request);
+  sdk::json list();
+  sdk::json stats(const sdk::json& request);
+  // Throws Failure(SKEP_E_NOTFOUND) when it does not exist.
+  void restore(const std::string& id);
+  // Deletes snapshots and leases of this node that no container and no create in flight needs.
+  void clean_up();
+
+  // The record of one of ours. Throws Failure(SKEP_E_NOTFOUND) "No such container: ID". Blocks.
+  ContainerRecord record(const std::string& id);
+
+ private:
+  struct Draft;  // a container on its way into being
+
+  std::optional<sdk::json> existing(const sdk::json& request);
+  void prepare_snapshot(Draft& draft);
+  void create_record(Draft& draft);
+  void create_task(Draft& draft);
+  void undo(const Draft& draft);
+  std::string log_uri(const sdk::json& request) const;
+  void delete_task(const std::string& id, bool force);
+  void delete_snapshot(const std::string& id);
+  sdk::json describe(const ContainerRecord& record, const ProcessRecord* process) const;
+  void await_end(HeldPtr held, const std::string& id, int timeout_ms, std::function<void()> on_timeout);
+  void kill_then_await(HeldPtr held, const std::string& id);
+  std::filesystem::path start_file(const std::string& id) const;
+
+  Rpc& rpc_;
+  const Config& config_;
+  ImageStore& images_;
+  Monitor& monitor_;
+  std::mutex mutex_;
+  std::set<std::string> creating_;  // guarded by mutex_
+};
+
+// "/skep/NODE/ID", the cgroup of a container made from this request.
+std::string cgroup_path(const sdk::json& request);
+
+}  // namespace skep::containerd

@@ -1,0 +1,96 @@
+// What outlives the driver and what outlives containerd: everything that runs.
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "tests/integration/runtime_plugin/world.hpp"
+
+namespace skep::test {
+
+namespace {
+json find(const json& list, const std::string& id) {
+  for (const json& one : list.at("containers")) {
+    if (one.at("id") == id) return one;
+  }
+  return json();
+}
+}  // namespace
+
+TEST_CASE("a driver in another process lists what runs, and a new one can wait for it") {
+  World& world = World::get();
+  auto plugin = world.plugin();
+  const std::string id = run(world, *plugin, "trap 'exit 6' TERM; echo up; while :; do sleep 0.05; done");
+  const std::string ended = run(world, *plugin, "exit 11");
+  plugin->call(plugin->runtime->wait, {{"id", ended}});
+  const json before = plugin->call(plugin->runtime->inspect, {{"id", id}}).reply;
+  plugin.reset();
+
+  const json list = json::parse(world.shell("/proc/" + std::to_string(getpid()) + "/exe list " +
+                                            world.folder() + " " + world.folder() + "/c.sock"));
+  CHECK(find(list, id) == before);
+  CHECK(find(list, ended).at("exit_code") == 11);
+
+  plugin = world.plugin();
+  CHECK(plugin->call(plugin->base->restore, {{"id", id}, {"handle", {{"version", 1}}}}).ok());
+  CHECK(plugin->call(plugin->base->restore, {{"id", "gone"}, {"handle", nullptr}}).status ==
+        SKEP_E_NOTFOUND);
+  CHECK(plugin->call(plugin->base->restore_done, {{"ids", {id, ended}}}).ok());
+  const OperationPtr wait = plugin->begin(plugin->runtime->wait, {{"id", id}});
+  CHECK(plugin->call(plugin->runtime->wait, {{"id", ended}}).reply.at("exit_code") == 11);
+  CHECK(plugin->call(plugin->runtime->stop, {{"id", id}, {"grace_ms", 20'000}}).ok());
+  CHECK(wait->finish().reply.at("exit_code") == 6);
+  remove(*plugin, id);
+  remove(*plugin, ended);
+}
+
+TEST_CASE("containerd dies and comes back under running containers, and nothing is lost") {
+  World& world = World::get();
+  const auto plugin = world.plugin();
+  const OperationPtr health = plugin->begin(plugin->runtime->fingerprint, json::object());
+  const OperationPtr events = plugin->begin(plugin->runtime->events, json::object());
+  size_t next_event = events->item(0, [](const json& e) { return e.at("type") == "gap"; }).second;
+  const std::string stays = run(world, *plugin, "while :; do echo tick; sleep 0.05; done");
+  const std::string ends = run(world, *plugin, "sleep 1; exit 21");
+  const json pid = plugin->call(plugin->runtime->inspect, {{"id", stays}}).reply.at("pid");
+  const OperationPtr wait = plugin->begin(plugin->runtime->wait, {{"id", ends}});
+
+  world.kill_containerd();
+  auto [bad, next] = health->item(1, [](const json& item) { return !item.at("healthy"); });
+  CHECK(bad.at("reason").get<std::string>().find("does not answer") != std::string::npos);
+  CHECK(wait->finish().status == SKEP_E_UNAVAILABLE);
+  CHECK(plugin->call(plugin->runtime->list, json::object()).status == SKEP_E_UNAVAILABLE);
+  CHECK(plugin->call(plugin->base->probe, json::object()).reply.at("state") == "not_ready");
+  std::this_thread::sleep_for(1200ms);  // one container ends while nobody looks
+  world.start_containerd();
+
+  health->item(next, [](const json& item) { return item.at("healthy").get<bool>(); });
+  events->item(next_event, [](const json& e) { return e.at("type") == "gap"; });
+  CHECK(plugin->call(plugin->runtime->wait, {{"id", ends}}).reply.at("exit_code") == 21);
+  const json now = plugin->call(plugin->runtime->inspect, {{"id", stays}}).reply;
+  CHECK(now.at("state") == "running");
+  CHECK(now.at("pid") == pid);
+  const size_t logged = world.log_of(stays).size();
+  while (world.log_of(stays).size() <= logged) std::this_thread::sleep_for(10ms);
+  CHECK(plugin->call(plugin->runtime->stop, {{"id", stays}, {"grace_ms", 0}}).ok());
+  events->item(next_event, [&](const json& e) {
+    return e.at("type") == "exit" && e.value("id", "") == stays;
+  });
+  remove(*plugin, stays);
+  remove(*plugin, ends);
+}
+
+TEST_CASE("a member nobody knows is refused by name, and a dead socket is told") {
+  World& world = World::get();
+  Plugin wrong({{"adress", "/x"}}, "node-1", world.folder() + "/data");
+  CHECK(wrong.configured.status == SKEP_E_INVALID);
+  CHECK(wrong.configured.error == "config.adress: unknown member");
+  Plugin dead({{"address", world.folder() + "/nobody.sock"}}, "node-1", world.folder() + "/data");
+  REQUIRE(dead.configured.ok());
+  const OperationPtr health = dead.begin(dead.runtime->fingerprint, json::object());
+  CHECK(health->item(0, [](const json&) { return true; }).first.at("healthy") == false);
+  CHECK(dead.call(dead.runtime->list, json::object()).status == SKEP_E_UNAVAILABLE);
+}
+
+}  // namespace skep::test
