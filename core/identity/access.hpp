@@ -40,10 +40,10 @@ enum class Access : uint8_t { anyone, worker, manager };
 
 struct MethodInfo {
   Method method;
-  std::string_view name;     // as in logs: "IssueCertificate"
-  Access needs;              // the least a caller must be
-  uint32_t request_max;      // bytes of payload
-  uint32_t response_max;     // bytes of payload, of the response or of each item
+  std::string_view name;  // as in logs: "IssueCertificate"
+  Access needs;           // the least a caller must be
+  uint32_t request_max;   // bytes of payload
+  uint32_t response_max;  // bytes of payload, of the response or of each item
 };
 
 // Null: no such method.

@@ -1,0 +1,6 @@
+# The node's session with the managers; a target of its own so that it is tested without drivers.
+skep_library(skep_session
+  SOURCES ${CMAKE_SOURCE_DIR}/daemon/agent/session.cpp
+          ${CMAKE_SOURCE_DIR}/daemon/agent/assignment_state.cpp
+          ${CMAKE_SOURCE_DIR}/daemon/agent/status_queue.cpp
+  LINK skep_transport skep_codec skep_model)

@@ -1,0 +1,95 @@
+// The cluster's certificates: who a node is, proven.
+//
+// One self-signed root per cluster (ECDSA P-256, 20 years) signs node certificates whose subject is
+// the identity: CN = node id, OU = role, O = cluster id. A node makes its key itself and sends only
+// a signing request; the signer takes nothing from that request but the public key, so a request
+// can't ask for an identity. Certificates are backdated by an hour for clocks that are behind.
+//
+// Texts are PEM. Time is handed in. OpenSSL stays in the .cpp. Functions block for a fraction of a
+// millisecond, touch no file and may be called from any thread. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include "core/identity/token.hpp"
+#include "core/model/ids.hpp"
+#include "core/model/objects.hpp"
+#include "core/model/result.hpp"
+#include "core/model/time.hpp"
+
+struct x509_st;  // OpenSSL's X509
+
+namespace skep::transport {
+
+inline constexpr std::chrono::hours kNodeCertificateLifetime{24 * 90};
+inline constexpr std::chrono::hours kNodeCertificateLifetimeMin{1};
+
+struct KeyAndCertificate {
+  std::string key_pem;  // PKCS#8, as secret as what it can sign
+  std::string certificate_pem;
+};
+
+struct KeyAndRequest {
+  std::string key_pem;
+  std::string csr_pem;
+};
+
+// What a verified certificate says of its holder.
+struct PeerIdentity {
+  model::NodeId node;
+  model::ClusterId cluster;
+  model::NodeRole role = model::NodeRole::worker;
+  model::WallTime expires_at;
+  bool operator==(const PeerIdentity&) const = default;
+};
+
+// All a node needs to prove who it is and to know its cluster.
+struct NodeCredentials {
+  std::string root_pem;
+  std::string certificate_pem;
+  std::string key_pem;
+  PeerIdentity identity;  // what certificate_pem says
+};
+
+struct CertificateOrder {
+  model::NodeId node;
+  model::ClusterId cluster;
+  model::NodeRole role = model::NodeRole::worker;
+  model::Nanoseconds lifetime = kNodeCertificateLifetime;  // below an hour is an hour
+};
+
+// The two texts Docker's TLSInfo shows besides the root: raw DER.
+struct IssuerInfo {
+  std::string subject_der;
+  std::string public_key_der;  // SubjectPublicKeyInfo
+};
+
+Result<KeyAndCertificate> make_root(model::WallTime now);
+Result<KeyAndRequest> make_request();
+
+// Errors (invalid): the request is not one, isn't signed by its own key, or its key isn't P-256.
+// The certificate never outlives the root.
+Result<std::string> sign_request(const KeyAndCertificate& root, std::string_view csr_pem,
+                                 const CertificateOrder& order, model::WallTime now);
+
+// Key, request and signature in one: a manager's own first certificate.
+Result<NodeCredentials> make_credentials(const KeyAndCertificate& root,
+                                         const CertificateOrder& order, model::WallTime now);
+
+// Checks that the key belongs to the certificate and that `root_pem` signed it, and reads the
+// identity. Expiry is not looked at: the handshake does that.
+Result<NodeCredentials> check_credentials(std::string root_pem, std::string certificate_pem,
+                                          std::string key_pem);
+
+// SHA-256 over the DER form, as in join tokens.
+Result<identity::Digest> certificate_digest(std::string_view certificate_pem);
+Result<PeerIdentity> identity_of(std::string_view certificate_pem);
+Result<PeerIdentity> identity_of(x509_st* certificate);  // borrowed
+Result<IssuerInfo> issuer_info(std::string_view root_pem);
+
+// 16 bytes from OpenSSL's generator, for a join token.
+Result<identity::Secret> random_secret();
+
+}  // namespace skep::transport

@@ -1,0 +1,131 @@
+// Files by hand, through file descriptors: std::ofstream can neither sync nor set a mode at birth.
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/transport/pki_store.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+namespace skep::transport {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kRootFile = "root.crt";
+constexpr const char* kNodeFile = "node.pem";
+constexpr size_t kFileBytesMax = 256 * 1024;
+constexpr std::string_view kCertificateBegin = "-----BEGIN CERTIFICATE-----";
+
+// Closes at the end of its scope.
+struct Descriptor {
+  int fd = -1;
+  explicit Descriptor(int opened) : fd(opened) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+tl::unexpected<Error> system_error(std::string_view doing, const fs::path& path, int error) {
+  const ErrorKind kind =
+      error == ENOSPC || error == EDQUOT ? ErrorKind::exhausted : ErrorKind::internal;
+  return fail(kind,
+              "can't " + std::string(doing) + " " + path.string() + ": " + std::strerror(error));
+}
+
+Status make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) return system_error("make the folder", folder, error.value());
+  if (::chmod(folder.c_str(), 0700) != 0) return system_error("protect", folder, errno);
+  return {};
+}
+
+Status sync_folder(const fs::path& folder) {
+  Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.fd < 0) return system_error("open", folder, errno);
+  if (::fsync(directory.fd) != 0) return system_error("sync", folder, errno);
+  return {};
+}
+
+Status write_file(const fs::path& path, std::string_view text) {
+  const fs::path beside = path.string() + ".new";
+  if (::unlink(beside.c_str()) != 0 && errno != ENOENT)
+    return system_error("remove", beside, errno);
+  {
+    Descriptor file(::open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (file.fd < 0) return system_error("create", beside, errno);
+    while (!text.empty()) {
+      const ssize_t written = ::write(file.fd, text.data(), text.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return system_error("write", beside, errno);
+      text.remove_prefix(static_cast<size_t>(written));
+    }
+    if (::fsync(file.fd) != 0) return system_error("sync", beside, errno);
+  }
+  if (::rename(beside.c_str(), path.c_str()) != 0) return system_error("rename", beside, errno);
+  return {};
+}
+
+// nullopt: no such file.
+Result<std::optional<std::string>> read_file(const fs::path& path) {
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.fd < 0 && errno == ENOENT) return std::optional<std::string>();
+  if (file.fd < 0) return system_error("open", path, errno);
+  std::string text;
+  std::array<char, 4096> chunk;
+  while (true) {
+    const ssize_t got = ::read(file.fd, chunk.data(), chunk.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return system_error("read", path, errno);
+    if (got == 0) break;
+    text.append(chunk.data(), static_cast<size_t>(got));
+    if (text.size() > kFileBytesMax) {
+      return fail(ErrorKind::too_large, path.string() + " is over 256 KiB");
+    }
+  }
+  return std::optional<std::string>(std::move(text));
+}
+
+}  // namespace
+
+Status save_credentials(const fs::path& folder, const NodeCredentials& credentials) {
+  SKEP_TRY(make_folder(folder));
+  SKEP_TRY(write_file(folder / kRootFile, credentials.root_pem));
+  SKEP_TRY(write_file(folder / kNodeFile, credentials.key_pem + credentials.certificate_pem));
+  return sync_folder(folder);
+}
+
+Result<std::optional<NodeCredentials>> load_credentials(const fs::path& folder) {
+  SKEP_TRY_ASSIGN(std::optional<std::string> root, read_file(folder / kRootFile));
+  SKEP_TRY_ASSIGN(std::optional<std::string> node, read_file(folder / kNodeFile));
+  // The root alone is what a crash in the middle of the first save leaves: nothing yet.
+  if (!node) return std::optional<NodeCredentials>();
+  if (!root) return fail(ErrorKind::internal, (folder / kRootFile).string() + " is missing");
+  const size_t split = node->find(kCertificateBegin);
+  if (split == std::string::npos) {
+    return fail(ErrorKind::internal, (folder / kNodeFile).string() + " holds no certificate");
+  }
+  Result<NodeCredentials> credentials =
+      check_credentials(std::move(*root), node->substr(split), node->substr(0, split));
+  if (!credentials) return fail(credentials.error().within(folder.string()));
+  return std::optional<NodeCredentials>(std::move(*credentials));
+}
+
+Status remove_credentials(const fs::path& folder) {
+  for (const char* name : {kNodeFile, kRootFile}) {
+    const fs::path path = folder / name;
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return system_error("remove", path, errno);
+  }
+  std::error_code missing;
+  if (!fs::exists(folder, missing)) return {};
+  return sync_folder(folder);
+}
+
+}  // namespace skep::transport
