@@ -1,20 +1,38 @@
-// skep, the command line: reads the arguments, gives them to the command they name.
+// skep, the command line: declares every family of commands, then runs the one that was named.
 //
-// Each family of commands registers itself on the CLI11 application and does its work in callbacks;
-// this file only knows the families. The exit code is the one of the error's kind
-// (core/model/result). SPDX-License-Identifier: Apache-2.0
-#include <CLI/CLI.hpp>
-
+// The words and columns are docker's, so that `skep` can be typed in its place. This file only
+// knows the families; each declares its own grammar. SPDX-License-Identifier: Apache-2.0
+#include "cli/commands/commands.hpp"
+#include "cli/grammar.hpp"
 #include "cli/playground/commands.hpp"
 
 int main(int argc, char** argv) {
-  CLI::App app("skep: a container cluster", "skep");
-  app.require_subcommand(1);
-  skep::cli::add_playground_commands(app);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& end) {  // --help, wrong arguments, and commands that failed
-    return app.exit(end);
-  }
-  return 0;
+  using namespace skep::cli;
+  Session session;
+  Grammar grammar("skep", "A container cluster", "skep version " SKEP_VERSION);
+  const Command root = grammar.root();
+  root.text("-H,--host", session.host, "string",
+            "Daemon socket to connect to (default SKEP_HOST, then DOCKER_HOST, then "
+            "unix:///run/skep/skep.sock)");
+  add_system_commands(root, session);
+  add_swarm_commands(root, session);
+  add_node_commands(root, session);
+  add_service_commands(root, session);
+  add_network_commands(root, session);
+  add_inspect_commands(root, session);
+  add_event_commands(root, session);
+  add_image_commands(root, session);
+
+  add_container_list(root, "ps", session);
+  add_container_commands(root, session);
+  add_log_command(root, session);
+  add_exec_command(root, session);
+  const Command containers = root.group("container", "Manage containers");
+  add_container_list(containers, "ls", session);
+  add_container_commands(containers, session);
+  add_log_command(containers, session);
+  add_exec_command(containers, session);
+
+  add_playground_commands(grammar.library_app());
+  return grammar.parse_and_run(argc, argv);
 }

@@ -1,0 +1,25 @@
+// The families of commands; each function adds its own to the grammar. `session` must outlive it.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "cli/daemon.hpp"
+#include "cli/grammar.hpp"
+
+namespace skep::cli {
+
+void add_system_commands(Command root, const Session& session);   // version, info
+void add_swarm_commands(Command root, const Session& session);    // swarm ...
+void add_node_commands(Command root, const Session& session);     // node ...
+void add_service_commands(Command root, const Session& session);  // service ...
+void add_network_commands(Command root, const Session& session);  // network ls, inspect
+void add_event_commands(Command root, const Session& session);    // events
+void add_inspect_commands(Command root, const Session& session);  // inspect
+// These stand at the root and, as docker has it, under "container" and "image" too.
+void add_container_commands(Command parent, const Session& session);  // stop, kill, rm, wait
+void add_container_list(Command parent, std::string_view name, const Session& session);
+void add_log_command(Command parent, const Session& session);
+void add_service_logs(const Command& group, const Session& session);  // service logs
+void add_exec_command(Command parent, const Session& session);
+void add_image_commands(Command root, const Session& session);  // images, pull, rmi, image ...
+
+}  // namespace skep::cli
