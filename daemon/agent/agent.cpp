@@ -1,0 +1,340 @@
+// The set of tasks, and the three things that go on beside them: the runtime's health, the sweeper
+// that removes what no task wants, and the reports of this turn of the loop.
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/agent/agent.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <system_error>
+#include <utility>
+
+#include "daemon/agent/agent_db.hpp"
+#include "daemon/agent/container_files.hpp"
+#include "daemon/agent/container_table.hpp"
+#include "daemon/agent/coroutine_group.hpp"
+#include "daemon/agent/identity_text.hpp"
+#include "daemon/agent/local_network.hpp"
+#include "daemon/agent/network_namespace.hpp"
+#include "daemon/agent/node_containers.hpp"
+#include "daemon/agent/node_description.hpp"
+#include "daemon/agent/signal.hpp"
+#include "daemon/agent/task_controller.hpp"
+
+namespace skep::agent {
+
+namespace asio = boost::asio;
+
+class Agent::Core {
+ public:
+  Core(asio::any_io_executor loop, drivers::RuntimeDriver& runtime, drivers::NetworkDriver& network,
+       AgentOptions options, Report report)
+      : loop_(loop),
+        runtime_(runtime),
+        network_driver_(network),
+        options_(std::move(options)),
+        report_(std::move(report)),
+        namespaces_(options_.run_dir + "/netns"),
+        table_(loop, options_.clock),
+        runtime_back_(loop),
+        tasks_changed_(loop),
+        group_(loop),
+        alive_(std::make_shared<bool>(true)) {
+    if (options_.cgroup_parent.empty()) options_.cgroup_parent = "/skep/" + options_.node_name;
+  }
+  ~Core() { *alive_ = false; }
+
+  asio::awaitable<Status> start();
+  void assign(const AssignmentSet& wanted);
+  asio::awaitable<Status> remove_all(std::chrono::seconds limit);
+  asio::awaitable<void> stop();
+  std::vector<TaskReport> reports() const;
+  const AgentOptions& options() const { return options_; }
+  Containers& containers() { return *containers_; }
+
+ private:
+  void begin(StoredTask stored, bool adopted);
+  asio::awaitable<void> run(model::TaskId id);
+  asio::awaitable<void> restore(const std::vector<StoredTask>& tasks);
+  asio::awaitable<void> follow_health();
+  asio::awaitable<void> sweep_forever();
+  asio::awaitable<void> sweep();
+  void sweep_folders(const std::string& folder, const std::set<std::string>& wanted) const;
+  void note_health(const drivers::RuntimeHealth& health);
+  void collect(TaskReport report);
+
+  asio::any_io_executor loop_;
+  drivers::RuntimeDriver& runtime_;
+  drivers::NetworkDriver& network_driver_;
+  AgentOptions options_;
+  Report report_;
+  std::unique_ptr<AgentDb> db_;
+  NetworkNamespaces namespaces_;
+  ContainerTable table_;
+  Signal runtime_back_;
+  Signal tasks_changed_;
+  std::optional<LocalNetwork> network_;
+  std::optional<TaskSurroundings> around_;
+  std::unique_ptr<NodeContainers> containers_;
+  std::map<model::TaskId, std::unique_ptr<TaskController>> tasks_;
+  std::map<model::TaskId, AssignedTask> wanted_again_;  // listed anew while being removed
+  std::set<model::TaskId> leaving_;
+  std::vector<TaskReport> collected_;
+  RuntimeNews runtime_news_;
+  bool stopped_ = false;
+  CoroutineGroup group_;
+  std::shared_ptr<bool> alive_;  // false once *this is gone: for what was posted to the loop
+};
+
+asio::awaitable<Status> Agent::Core::start() {
+  std::error_code error;
+  std::filesystem::create_directories(options_.data_dir, error);
+  std::filesystem::create_directories(options_.run_dir, error);
+  std::filesystem::remove_all(options_.run_dir + "/exec", error);  // of an earlier life
+  SKEP_CO_TRY_ASSIGN(db_, AgentDb::open(options_.data_dir + "/agent.db"));
+  SKEP_CO_TRY_ASSIGN(std::vector<StoredTask> tasks, db_->tasks());
+  network_.emplace(loop_, network_driver_, *db_, options_);
+  around_.emplace(TaskSurroundings{loop_, options_, runtime_, *network_, namespaces_, *db_, table_,
+                                   group_, runtime_back_, [this] { return runtime_news_.trouble; },
+                                   [this](TaskReport report) { collect(report); }});
+  containers_ = std::make_unique<NodeContainers>(loop_, runtime_, *network_, table_, options_,
+                                                 runtime_news_, group_);
+  co_await restore(tasks);
+  for (StoredTask& task : tasks) begin(std::move(task), /*adopted=*/true);
+  group_.start(follow_health());
+  group_.start(sweep_forever());
+  co_return Status();
+}
+
+asio::awaitable<void> Agent::Core::restore(const std::vector<StoredTask>& tasks) {
+  std::vector<StoredEndpoint> endpoints;
+  std::vector<std::string> containers;
+  for (const StoredTask& task : tasks) {
+    if (task.endpoint) endpoints.push_back(*task.endpoint);
+    if (!task.container_intended) continue;
+    const std::string id = container_id_of(task.assigned.task.id);
+    containers.push_back(id);
+    if (task.container_handle.empty()) continue;
+    const Status back = co_await runtime_.restore(id, task.container_handle);
+    // Gone, or the runtime is away: the task's own coroutine finds out and says so.
+    if (!back) spdlog::info("agent: container {}: {}", id, back.error().message);
+  }
+  const Status done = co_await runtime_.restore_done(std::move(containers));
+  if (!done && done.error().kind != ErrorKind::unimplemented) {
+    spdlog::warn("agent: the runtime driver did not end its restore: {}", done.error().message);
+  }
+  co_await network_->restore(std::move(endpoints));
+}
+
+void Agent::Core::begin(StoredTask stored, bool adopted) {
+  const model::TaskId id = stored.assigned.task.id;
+  tasks_[id] = std::make_unique<TaskController>(*around_, std::move(stored), adopted);
+  group_.start(run(id));
+}
+
+asio::awaitable<void> Agent::Core::run(model::TaskId id) {
+  co_await tasks_.at(id)->run();
+  tasks_.erase(id);
+  leaving_.erase(id);
+  tasks_changed_.notify();
+  const auto again = wanted_again_.find(id);
+  if (again == wanted_again_.end()) co_return;
+  StoredTask stored;
+  stored.assigned = std::move(again->second);
+  wanted_again_.erase(again);
+  begin(std::move(stored), /*adopted=*/false);
+}
+
+void Agent::Core::assign(const AssignmentSet& wanted) {
+  if (stopped_) return;
+  std::set<model::TaskId> listed;
+  wanted_again_.clear();
+  for (const AssignedTask& task : wanted.tasks) {
+    listed.insert(task.task.id);
+    const auto known = tasks_.find(task.task.id);
+    if (leaving_.contains(task.task.id)) {
+      wanted_again_[task.task.id] = task;
+    } else if (known != tasks_.end()) {
+      known->second->assign(task);
+    } else {
+      StoredTask stored;
+      stored.assigned = task;
+      begin(std::move(stored), /*adopted=*/false);
+    }
+  }
+  for (const auto& [id, task] : tasks_) {
+    if (listed.contains(id)) continue;
+    leaving_.insert(id);
+    task->unlist();
+  }
+}
+
+asio::awaitable<Status> Agent::Core::remove_all(std::chrono::seconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  assign(AssignmentSet{});
+  while (!tasks_.empty()) {
+    const auto left = deadline - std::chrono::steady_clock::now();
+    if (left <= left.zero()) {
+      co_return fail(ErrorKind::unavailable,
+                     std::to_string(tasks_.size()) + " tasks could not be removed yet" +
+                         (runtime_news_.trouble.empty() ? "" : ": " + runtime_news_.trouble));
+    }
+    co_await tasks_changed_.changed_within(left);
+  }
+  co_return Status();
+}
+
+asio::awaitable<void> Agent::Core::stop() {
+  stopped_ = true;
+  group_.cancel();
+  co_await group_.done();
+}
+
+std::vector<TaskReport> Agent::Core::reports() const {
+  std::vector<TaskReport> all;
+  for (const auto& [id, task] : tasks_) all.push_back({id, task->stored().status});
+  return all;
+}
+
+void Agent::Core::collect(TaskReport report) {
+  if (stopped_) return;
+  const bool first = collected_.empty();
+  const auto same = std::find_if(collected_.begin(), collected_.end(),
+                                 [&](const TaskReport& other) { return other.id == report.id; });
+  if (same != collected_.end()) {
+    *same = std::move(report);
+  } else {
+    collected_.push_back(std::move(report));
+  }
+  if (!first) return;
+  asio::post(loop_, [this, alive = alive_] {
+    if (!*alive || stopped_) return;
+    std::vector<TaskReport> reports;
+    reports.swap(collected_);
+    report_(std::move(reports));
+  });
+}
+
+void Agent::Core::note_health(const drivers::RuntimeHealth& health) {
+  const std::string name = health.name.empty() ? "containerd" : health.name;
+  const std::string trouble =
+      health.healthy ? "" : "runtime " + name + " is not reachable: " + health.reason;
+  if (trouble != runtime_news_.trouble) {
+    if (health.healthy) spdlog::info("agent: runtime {} is back", name);
+    if (!health.healthy) spdlog::warn("agent: {}", trouble);
+  }
+  runtime_news_.trouble = trouble;
+  if (!health.version.empty()) runtime_news_.version = name + " " + health.version;
+  if (health.healthy) runtime_back_.notify();
+}
+
+asio::awaitable<void> Agent::Core::follow_health() {
+  while (true) {
+    std::function<void(drivers::RuntimeHealth)> note = [this](drivers::RuntimeHealth health) {
+      note_health(health);
+    };
+    const Status end = co_await runtime_.fingerprint(std::move(note));
+    if (!end) runtime_news_.trouble = "runtime driver: " + end.error().message;
+    Signal never(loop_);
+    co_await never.changed_within(options_.retry_first);
+  }
+}
+
+asio::awaitable<void> Agent::Core::sweep_forever() {
+  while (true) {
+    co_await sweep();
+    Signal never(loop_);
+    co_await never.changed_within(options_.sweep_period);
+  }
+}
+
+asio::awaitable<void> Agent::Core::sweep() {
+  // Listed before the wanted set is taken: what a task makes meanwhile is in the set.
+  const Result<std::vector<drivers::ContainerState>> all = co_await runtime_.list();
+  const std::vector<std::string> namespaces = namespaces_.list();
+  std::set<std::string> containers;
+  std::set<std::string> names;
+  for (const auto& [id, task] : tasks_) {
+    containers.insert(task->container_id());
+    names.insert(id.str());
+  }
+  sweep_folders(options_.data_dir + "/containers", containers);
+  if (all) {
+    for (const drivers::ContainerState& container : *all) {
+      if (containers.contains(container.id)) continue;
+      spdlog::info("agent: container {} belongs to no task and is removed", container.id);
+      const Status gone = co_await runtime_.remove(container.id, /*force=*/true);
+      if (!gone) spdlog::warn("agent: {}", gone.error().message);
+    }
+    sweep_folders(options_.data_dir + "/logs", containers);
+  }
+  for (const std::string& name : namespaces) {
+    if (names.contains(name)) continue;
+    const Status gone = co_await namespaces_.remove(name);
+    if (!gone) spdlog::warn("agent: {}", gone.error().message);
+  }
+  std::function<std::set<std::string>()> wanted = [this] {
+    std::set<std::string> endpoints;
+    for (const auto& [id, task] : tasks_) endpoints.insert(network_->planned(id).endpoint);
+    return endpoints;
+  };
+  co_await network_->sweep(std::move(wanted));
+}
+
+void Agent::Core::sweep_folders(const std::string& folder,
+                                const std::set<std::string>& wanted) const {
+  std::error_code error;
+  std::vector<std::string> stale;
+  for (std::filesystem::directory_iterator at(folder, error), end; !error && at != end;
+       at.increment(error)) {
+    if (!wanted.contains(at->path().filename().string())) stale.push_back(at->path().string());
+  }
+  for (const std::string& path : stale) {
+    if (const Status gone = remove_folder(path); !gone) {
+      spdlog::warn("agent: {}", gone.error().message);
+    }
+  }
+}
+
+Agent::Agent(asio::any_io_executor loop, drivers::RuntimeDriver& runtime,
+             drivers::NetworkDriver& network, AgentOptions options, Report report)
+    : core_(std::make_unique<Core>(std::move(loop), runtime, network, std::move(options),
+                                   std::move(report))) {}
+
+Agent::~Agent() = default;
+
+asio::awaitable<Status> Agent::start() {
+  return core_->start();
+}
+
+void Agent::assign(const AssignmentSet& wanted) {
+  core_->assign(wanted);
+}
+
+std::vector<TaskReport> Agent::reports() const {
+  return core_->reports();
+}
+
+asio::awaitable<Status> Agent::remove_all(std::chrono::seconds limit) {
+  return core_->remove_all(limit);
+}
+
+asio::awaitable<void> Agent::stop() {
+  return core_->stop();
+}
+
+model::NodeDescription Agent::description(std::vector<model::EnginePlugin> plugins) const {
+  model::NodeDescription node = describe_node(core_->options().hostname);
+  node.plugins = std::move(plugins);
+  return node;
+}
+
+Containers& Agent::containers() {
+  return core_->containers();
+}
+
+}  // namespace skep::agent

@@ -1,0 +1,217 @@
+// SQLite and protobuf stay in here. Tasks and specs are stored in their wire form, the rest as
+// text. SPDX-License-Identifier: Apache-2.0
+#include "daemon/agent/agent_db.hpp"
+
+#include <sqlite3.h>
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/model/codec/codec.hpp"
+#include "core/model/codec/service.pb.h"
+#include "core/model/codec/task.pb.h"
+
+namespace skep::agent {
+namespace {
+
+using json = nlohmann::json;
+
+constexpr int kBusyMs = 2000;  // another process looks into the file
+constexpr const char* kSchema =
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+    "CREATE TABLE IF NOT EXISTS task(id TEXT PRIMARY KEY, task BLOB NOT NULL, spec BLOB NOT NULL,"
+    " status BLOB NOT NULL, more TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS network(id TEXT PRIMARY KEY, more TEXT NOT NULL) WITHOUT ROWID;";
+
+// A prepared statement for one use.
+class Statement {
+ public:
+  Statement(sqlite3* connection, const char* text) : connection_(connection) {
+    sqlite3_prepare_v2(connection, text, -1, &statement_, nullptr);
+  }
+  ~Statement() { sqlite3_finalize(statement_); }
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  Statement& text(int at, std::string_view value) {
+    sqlite3_bind_text(statement_, at, value.data(), static_cast<int>(value.size()),
+                      SQLITE_TRANSIENT);
+    return *this;
+  }
+  Statement& blob(int at, const std::string& value) {
+    sqlite3_bind_blob(statement_, at, value.data(), static_cast<int>(value.size()),
+                      SQLITE_TRANSIENT);
+    return *this;
+  }
+  // True: a row is there; false: the end.
+  Result<bool> step() {
+    const int code = sqlite3_step(statement_);
+    if (code == SQLITE_ROW) return true;
+    if (code == SQLITE_DONE) return false;
+    return fail(ErrorKind::internal, std::string("agent.db: ") + sqlite3_errmsg(connection_));
+  }
+  std::string column(int at) const {
+    const void* bytes = sqlite3_column_blob(statement_, at);
+    const int size = sqlite3_column_bytes(statement_, at);
+    if (bytes == nullptr) return {};
+    return std::string(static_cast<const char*>(bytes), static_cast<size_t>(size));
+  }
+
+ private:
+  sqlite3* connection_;
+  sqlite3_stmt* statement_ = nullptr;
+};
+
+template <class Message, class Value>
+std::string encoded(const Value& value) {
+  Message message;
+  codec::encode(value, &message);
+  return message.SerializeAsString();
+}
+
+template <class Message>
+auto decoded(const std::string& bytes) -> decltype(codec::decode(std::declval<Message>())) {
+  Message message;
+  if (!message.ParseFromString(bytes)) {
+    return fail(ErrorKind::internal, "the stored bytes are damaged");
+  }
+  return codec::decode(message);
+}
+
+std::string more_of(const StoredTask& task) {
+  json more = {{"container_intended", task.container_intended},
+               {"container_handle", task.container_handle},
+               {"service_labels", task.assigned.service_labels}};
+  if (task.endpoint) {
+    more["endpoint"] = {{"network", task.endpoint->network}, {"endpoint", task.endpoint->endpoint},
+                        {"handle", task.endpoint->handle},   {"address", task.endpoint->address},
+                        {"mac", task.endpoint->mac},         {"gateway", task.endpoint->gateway}};
+  }
+  return more.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string member(const json& object, const char* name) {
+  const auto at = object.find(name);
+  return at != object.end() && at->is_string() ? at->get<std::string>() : std::string();
+}
+
+Status read_more(const std::string& text, StoredTask* task) {
+  const json more = json::parse(text, nullptr, false);
+  if (!more.is_object()) return fail(ErrorKind::internal, "the stored text is damaged");
+  task->container_intended = more.value("container_intended", false);
+  task->container_handle = member(more, "container_handle");
+  if (const auto labels = more.find("service_labels"); labels != more.end()) {
+    for (const auto& [key, value] : labels->items()) {
+      if (value.is_string()) task->assigned.service_labels[key] = value.get<std::string>();
+    }
+  }
+  if (const auto at = more.find("endpoint"); at != more.end() && at->is_object()) {
+    task->endpoint =
+        StoredEndpoint{member(*at, "network"), member(*at, "endpoint"), member(*at, "handle"),
+                       member(*at, "address"), member(*at, "mac"),      member(*at, "gateway")};
+  }
+  return {};
+}
+
+Result<StoredTask> read_task(const Statement& row) {
+  StoredTask task;
+  SKEP_TRY_ASSIGN(task.assigned.task, decoded<proto::Task>(row.column(1)));
+  SKEP_TRY_ASSIGN(model::TaskSpec spec, decoded<proto::TaskSpec>(row.column(2)));
+  task.assigned.spec = std::make_shared<const model::TaskSpec>(std::move(spec));
+  SKEP_TRY_ASSIGN(task.status, decoded<proto::TaskStatus>(row.column(3)));
+  SKEP_TRY(read_more(row.column(4), &task));
+  return task;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<AgentDb>> AgentDb::open(const std::string& path) {
+  sqlite3* connection = nullptr;
+  const int opened = sqlite3_open_v2(path.c_str(), &connection,
+                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+  std::unique_ptr<AgentDb> db(new AgentDb(connection));
+  if (opened != SQLITE_OK) {
+    return fail(ErrorKind::internal, "can't open " + path + ": " + sqlite3_errstr(opened));
+  }
+  sqlite3_busy_timeout(connection, kBusyMs);
+  if (sqlite3_exec(connection, kSchema, nullptr, nullptr, nullptr) != SQLITE_OK) {
+    return fail(ErrorKind::internal, path + ": " + sqlite3_errmsg(connection));
+  }
+  return db;
+}
+
+AgentDb::~AgentDb() {
+  sqlite3_close(connection_);
+}
+
+Result<std::vector<StoredTask>> AgentDb::tasks() {
+  std::vector<StoredTask> tasks;
+  Statement rows(connection_, "SELECT id, task, spec, status, more FROM task ORDER BY id");
+  while (true) {
+    SKEP_TRY_ASSIGN(const bool more, rows.step());
+    if (!more) return tasks;
+    Result<StoredTask> task = read_task(rows);
+    if (!task) return fail(task.error().within("agent.db: task " + rows.column(0)));
+    tasks.push_back(std::move(*task));
+  }
+}
+
+Status AgentDb::put(const StoredTask& task) {
+  Statement write(connection_, "INSERT OR REPLACE INTO task VALUES(?, ?, ?, ?, ?)");
+  SKEP_TRY(write.text(1, task.assigned.task.id.str())
+               .blob(2, encoded<proto::Task>(task.assigned.task))
+               .blob(3, encoded<proto::TaskSpec>(*task.assigned.spec))
+               .blob(4, encoded<proto::TaskStatus>(task.status))
+               .text(5, more_of(task))
+               .step());
+  return {};
+}
+
+Status AgentDb::put_status(model::TaskId id, const model::TaskStatus& status) {
+  Statement write(connection_, "UPDATE task SET status = ? WHERE id = ?");
+  SKEP_TRY(write.blob(1, encoded<proto::TaskStatus>(status)).text(2, id.str()).step());
+  return {};
+}
+
+Status AgentDb::remove(model::TaskId id) {
+  Statement write(connection_, "DELETE FROM task WHERE id = ?");
+  SKEP_TRY(write.text(1, id.str()).step());
+  return {};
+}
+
+Result<std::vector<StoredNetwork>> AgentDb::networks() {
+  std::vector<StoredNetwork> networks;
+  Statement rows(connection_, "SELECT id, more FROM network ORDER BY id");
+  while (true) {
+    SKEP_TRY_ASSIGN(const bool more, rows.step());
+    if (!more) return networks;
+    const json text = json::parse(rows.column(1), nullptr, false);
+    if (!text.is_object()) {
+      return fail(ErrorKind::internal, "agent.db: network " + rows.column(0) + " is damaged");
+    }
+    networks.push_back({rows.column(0), member(text, "name"), member(text, "handle"),
+                        member(text, "subnet"), member(text, "gateway"),
+                        model::WallTime{text.value("created_at", int64_t{0})}});
+  }
+}
+
+Status AgentDb::put(const StoredNetwork& network) {
+  const json more = {{"name", network.name},
+                     {"handle", network.handle},
+                     {"subnet", network.subnet},
+                     {"gateway", network.gateway},
+                     {"created_at", network.created_at.unix_ns}};
+  Statement write(connection_, "INSERT OR REPLACE INTO network VALUES(?, ?)");
+  SKEP_TRY(write.text(1, network.id)
+               .text(2, more.dump(-1, ' ', false, json::error_handler_t::replace))
+               .step());
+  return {};
+}
+
+Status AgentDb::remove_network(const std::string& id) {
+  Statement write(connection_, "DELETE FROM network WHERE id = ?");
+  SKEP_TRY(write.text(1, id).step());
+  return {};
+}
+
+}  // namespace skep::agent

@@ -1,0 +1,80 @@
+// What this node must remember over a restart of its agent: its tasks, how far they are, and the
+// handles the drivers gave for them.
+//
+// One row per task, written before a driver is asked to make anything for it (so that nothing is
+// made that nobody knows), and again with what the driver answered. One SQLite file in WAL mode,
+// synchronous=NORMAL: the row survives a crash of the agent, and after a loss of power the managers
+// and the runtime know better anyway; so no start of a task waits for a disk flush.
+//
+// Blocking, for tens of microseconds; on the loop. Errors: internal, with SQLite's reason.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/model/objects.hpp"
+#include "core/model/result.hpp"
+#include "daemon/agent/assignments.hpp"
+
+struct sqlite3;
+
+namespace skep::agent {
+
+// A task's place in a network of this node.
+struct StoredEndpoint {
+  std::string network;
+  std::string endpoint;
+  std::string handle;   // the driver's; empty until it answered
+  std::string address;  // CIDR
+  std::string mac;
+  std::string gateway;
+  bool operator==(const StoredEndpoint&) const = default;
+};
+
+struct StoredTask {
+  AssignedTask assigned;     // as last handed over
+  model::TaskStatus status;  // as last observed here
+  std::optional<StoredEndpoint> endpoint;
+  // The runtime was, or was going to be, asked to make the container.
+  bool container_intended = false;
+  std::string container_handle;  // the driver's; empty until it answered
+};
+
+struct StoredNetwork {
+  std::string id;  // 64 hex
+  std::string name;
+  std::string handle;
+  std::string subnet;
+  std::string gateway;
+  model::WallTime created_at;
+};
+
+class AgentDb {
+ public:
+  // Makes the file and its tables when they are missing. A row that can't be read (of a newer
+  // version, or damaged) is an error that names the task.
+  static Result<std::unique_ptr<AgentDb>> open(const std::string& path);
+  ~AgentDb();
+  AgentDb(const AgentDb&) = delete;
+  AgentDb& operator=(const AgentDb&) = delete;
+
+  Result<std::vector<StoredTask>> tasks();
+  Status put(const StoredTask& task);
+  // The status alone, of a task that was put.
+  Status put_status(model::TaskId id, const model::TaskStatus& status);
+  Status remove(model::TaskId id);
+
+  Result<std::vector<StoredNetwork>> networks();
+  Status put(const StoredNetwork& network);
+  Status remove_network(const std::string& id);
+
+ private:
+  explicit AgentDb(sqlite3* connection) : connection_(connection) {}
+
+  sqlite3* connection_;
+};
+
+}  // namespace skep::agent

@@ -1,0 +1,42 @@
+// A task's network namespace: made by the agent before the container, kept by a bind mount.
+//
+// The file RUN_DIR/netns/TASK is the namespace; it lives as long as that mount, whatever processes
+// come and go, so that a container can end and its interface be taken out in good order. A thread
+// that has entered a new namespace must not do anything else afterwards, therefore each one is made
+// by a thread that ends at once. What is made here has `lo` up and nothing else in it.
+//
+// Both operations run off the loop (an unmount waits for the kernel) and resume on it. Idempotent.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/model/result.hpp"
+
+namespace skep::agent {
+
+class NetworkNamespaces {
+ public:
+  // `folder` is made on demand.
+  explicit NetworkNamespaces(std::string folder);
+  ~NetworkNamespaces();
+  NetworkNamespaces(const NetworkNamespaces&) = delete;
+  NetworkNamespaces& operator=(const NetworkNamespaces&) = delete;
+
+  std::string path(std::string_view name) const;
+  // Errors: denied without CAP_SYS_ADMIN, internal with the system's reason.
+  boost::asio::awaitable<Status> create(std::string name);
+  boost::asio::awaitable<Status> remove(std::string name);
+  // Names of all that are there, also files whose mount is gone (after a reboot).
+  std::vector<std::string> list() const;
+
+ private:
+  std::string folder_;
+  boost::asio::thread_pool pool_;
+};
+
+}  // namespace skep::agent
