@@ -1,0 +1,43 @@
+// What one node must run, as the stream of items its session is sent.
+//
+// The first item is the full state; after it come differences. Only what concerns the node is sent
+// again: the echo of its own status reports is not, because nothing the node could do follows from
+// it. Pure bookkeeping over the store; the sending is the caller's. SPDX-License-Identifier:
+// Apache-2.0
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "core/store/changes.hpp"
+#include "core/store/view.hpp"
+
+namespace skep::manager {
+
+class AssignmentFeed {
+ public:
+  explicit AssignmentFeed(model::NodeId node) : node_(node) {}
+
+  // Notes what an applied change means for this node; true if there is something to send.
+  bool follow(const store::RowChange& change);
+
+  // The next item as a serialised AssignmentsItem; nullopt when the node knows everything.
+  std::optional<std::string> next(const store::View& view);
+
+ private:
+  struct Sent {
+    model::TaskState desired;
+    uint64_t spec_version;
+    bool operator==(const Sent&) const = default;
+  };
+
+  model::NodeId node_;
+  uint64_t generation_ = 0;  // 0: the full state was not sent yet
+  std::map<model::TaskId, Sent> sent_;
+  std::set<model::SpecKey> sent_specs_;
+  std::set<model::TaskId> dirty_;
+};
+
+}  // namespace skep::manager

@@ -1,0 +1,314 @@
+// The node RPC, method by method: decode, ask the queue, answer.
+//
+// Who may call what was decided by the access table before a handler runs; what is checked here is
+// that a node speaks for itself: its identity is the certificate's, and its session is the one it
+// was given. SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "core/identity/token.hpp"
+#include "core/model/codec/codec.hpp"
+#include "core/model/codec/common.hpp"
+#include "core/planner/requests.hpp"
+#include "daemon/base/clock.hpp"
+#include "daemon/base/log.hpp"
+#include "daemon/manager/session.hpp"
+#include "daemon/transport/node_rpc.pb.h"
+
+namespace skep::manager {
+namespace {
+
+using identity::Method;
+
+// Joiners who were given a certificate and did not fetch it yet.
+constexpr size_t kIssuedMax = 1024;
+// How long a node may ask to be counted as alive without beats.
+constexpr std::chrono::minutes kAwayMax{10};
+
+template <class Message>
+Result<Message> parse(const std::string& payload) {
+  Message message;
+  if (!message.ParseFromString(payload)) {
+    return fail(ErrorKind::invalid, "the request can't be decoded");
+  }
+  return message;
+}
+
+model::NodeAvailability availability_of(proto::NodeAvailability wanted) {
+  switch (wanted) {
+    case proto::NODE_AVAILABILITY_PAUSE:
+      return model::NodeAvailability::pause;
+    case proto::NODE_AVAILABILITY_DRAIN:
+      return model::NodeAvailability::drain;
+    default:
+      return model::NodeAvailability::active;
+  }
+}
+
+}  // namespace
+
+void Manager::register_handlers() {
+  using transport::Caller;
+  using transport::ItemSink;
+  server_->handle(Method::get_root, [this](Caller, std::string) { return get_root(); });
+  server_->handle(Method::issue_certificate, [this](Caller, std::string payload) {
+    return issue_certificate(std::move(payload));
+  });
+  server_->handle(Method::certificate_status, [this](Caller, std::string payload) {
+    return certificate_status(std::move(payload));
+  });
+  server_->handle(Method::renew_certificate, [this](Caller caller, std::string payload) {
+    return renew_certificate(std::move(caller), std::move(payload));
+  });
+  server_->handle(Method::heartbeat, [this](Caller caller, std::string payload) {
+    return heartbeat(std::move(caller), std::move(payload));
+  });
+  server_->handle(Method::status, [this](Caller caller, std::string payload) {
+    return status(std::move(caller), std::move(payload));
+  });
+  server_->handle(Method::away, [this](Caller caller, std::string payload) {
+    return away(std::move(caller), std::move(payload));
+  });
+  server_->handle(Method::leave,
+                  [this](Caller caller, std::string) { return leave(std::move(caller)); });
+  server_->handle(Method::managers, [this](Caller, std::string) { return managers(); });
+  server_->handle_stream(Method::session,
+                         [this](Caller caller, std::string payload, ItemSink& sink) {
+                           return session(std::move(caller), std::move(payload), sink);
+                         });
+  server_->handle_stream(Method::assignments,
+                         [this](Caller caller, std::string payload, ItemSink& sink) {
+                           return assignments(std::move(caller), std::move(payload), sink);
+                         });
+}
+
+asio::awaitable<Result<std::string>> Manager::get_root() {
+  rpc::GetRootReply reply;
+  reply.set_root_pem(options_.credentials.root_pem);
+  co_return reply.SerializeAsString();
+}
+
+Result<std::string> Manager::sign(std::string_view csr, model::NodeId node, model::NodeRole role) {
+  const store::Row<model::Cluster> cluster = queue_->store().cluster();
+  if (!cluster) return fail(ErrorKind::unavailable, "the cluster is not there yet");
+  const transport::KeyAndCertificate root{cluster->ca_key_pem, cluster->ca_certificate_pem};
+  const transport::CertificateOrder order{node, cluster->id, role, cluster->spec.node_cert_expiry};
+  return transport::sign_request(root, csr, order, base::wall_now());
+}
+
+asio::awaitable<Result<std::string>> Manager::issue_certificate(std::string payload) {
+  SKEP_CO_TRY_ASSIGN(const auto request, parse<rpc::IssueCertificateRequest>(payload));
+  const store::Row<model::Cluster> cluster = queue_->store().cluster();
+  if (!cluster) co_return fail(ErrorKind::unavailable, "the cluster is not there yet");
+  const std::optional<model::NodeRole> role =
+      identity::role_of_token(request.token(), cluster->worker_token, cluster->manager_token);
+  if (!role) {
+    co_return fail(ErrorKind::invalid,
+                   "invalid join token: it is neither the worker's nor the manager's token of "
+                   "this cluster, or it was rotated");
+  }
+  if (*role == model::NodeRole::manager) {
+    co_return fail(ErrorKind::unimplemented,
+                   "a second manager is not implemented yet; join with the worker token");
+  }
+  const model::NodeId node{ids_.next()};
+  SKEP_CO_TRY_ASSIGN(std::string certificate, sign(request.csr_pem(), node, *role));
+  const model::NodeAvailability availability = availability_of(request.availability());
+  const model::WallTime expires = base::wall_now() + cluster->spec.node_cert_expiry;
+  Queue::Request admit = [=](store::Draft& draft) {
+    planner::admit_node(draft, node, *role, availability, expires);
+    return Status{};
+  };
+  SKEP_CO_TRY(co_await queue_->submit(std::move(admit)));
+  if (issued_.size() >= kIssuedMax) issued_.erase(issued_.begin());
+  issued_[node] = std::move(certificate);
+  rpc::IssueCertificateReply reply;
+  reply.set_node(codec::id_bytes(node.bits));
+  co_return reply.SerializeAsString();
+}
+
+asio::awaitable<Result<std::string>> Manager::certificate_status(std::string payload) {
+  SKEP_CO_TRY_ASSIGN(const auto request, parse<rpc::CertificateStatusRequest>(payload));
+  SKEP_CO_TRY_ASSIGN(const auto node, codec::decode_id<model::NodeId>(request.node(), "node"));
+  rpc::CertificateStatusReply reply;
+  // A certificate is no secret: it is worth nothing without the key, which never left the joiner.
+  const auto it = issued_.find(node);
+  if (it == issued_.end()) {
+    reply.set_refused("no certificate was asked for under this node id");
+  } else {
+    reply.set_certificate_pem(it->second);
+  }
+  co_return reply.SerializeAsString();
+}
+
+asio::awaitable<Result<std::string>> Manager::renew_certificate(transport::Caller caller,
+                                                                std::string payload) {
+  SKEP_CO_TRY_ASSIGN(const auto request, parse<rpc::RenewCertificateRequest>(payload));
+  const store::Row<model::Node> node = queue_->store().node(caller.identity->node);
+  if (!node) co_return fail(ErrorKind::unauthenticated, "this node was removed from the cluster");
+  SKEP_CO_TRY_ASSIGN(std::string certificate, sign(request.csr_pem(), node->id, node->role));
+  rpc::RenewCertificateReply reply;
+  reply.set_certificate_pem(std::move(certificate));
+  reply.set_root_pem(options_.credentials.root_pem);
+  co_return reply.SerializeAsString();
+}
+
+Result<std::shared_ptr<Manager::Session>> Manager::session_of(const transport::Caller& caller,
+                                                              const std::string& session) {
+  const auto it = sessions_.find(caller.identity->node);
+  if (it == sessions_.end() || it->second->id != session) {
+    return fail(ErrorKind::precondition, "this session has ended; open a new one");
+  }
+  return it->second;
+}
+
+std::string Manager::session_item(const Session& session, bool first) const {
+  rpc::SessionItem item;
+  item.set_session(session.id);
+  if (const store::Row<model::Node> node = queue_->store().node(session.node)) {
+    codec::encode(*node, item.mutable_node());
+  }
+  const store::Row<model::Cluster> cluster = queue_->store().cluster();
+  if (first && cluster) {
+    const auto beat =
+        std::chrono::duration_cast<std::chrono::milliseconds>(cluster->spec.heartbeat_period);
+    item.set_heartbeat_ms(static_cast<uint32_t>(beat.count()));
+    item.set_has_managers(true);
+    rpc::Manager* self = item.add_managers();
+    self->set_node(codec::id_bytes(options_.credentials.identity.node.bits));
+    self->set_address(options_.advertise_address);
+  }
+  return item.SerializeAsString();
+}
+
+asio::awaitable<Status> Manager::session(transport::Caller caller, std::string payload,
+                                         transport::ItemSink& sink) {
+  SKEP_CO_TRY_ASSIGN(const auto request, parse<rpc::SessionRequest>(payload));
+  SKEP_CO_TRY_ASSIGN(const model::NodeDescription description,
+                     codec::decode(request.description()));
+  if (!queue_->leading()) co_return fail(ErrorKind::unavailable, "this manager does not lead yet");
+  const model::NodeId node = caller.identity->node;
+  auto session = std::make_shared<Session>(loop_, node, model::id_text(ids_.next()));
+  if (const auto old = sessions_.find(node); old != sessions_.end()) {
+    old->second->end("a newer session of this node has begun");
+  }
+  sessions_[node] = session;
+  leases_.renew(node, base::mono_now());
+  arm_leases();
+  // The manager's own node dials over loopback; it is known by the address it advertises.
+  std::string address = caller.remote_address;
+  if (node == options_.credentials.identity.node) {
+    address = options_.advertise_address.substr(0, options_.advertise_address.rfind(':'));
+  }
+  Queue::Request report_in = [=](store::Draft& draft) {
+    return planner::node_ready(draft, node, description, address);
+  };
+  Status known = co_await queue_->submit(std::move(report_in));
+  if (!known && known.error().kind == ErrorKind::not_found) {
+    known = fail(ErrorKind::unauthenticated, "this node was removed from the cluster");
+  }
+  SKEP_CO_TRY(known);
+  bool first = true;
+  while (!session->ended) {
+    session->row_dirty = false;
+    SKEP_CO_TRY(co_await sink.send(session_item(*session, std::exchange(first, false))));
+    while (!session->row_dirty && !session->ended && !sink.closed()) {
+      boost::system::error_code rung;
+      co_await session->row_bell.async_wait(asio::redirect_error(asio::use_awaitable, rung));
+      const auto state = co_await asio::this_coro::cancellation_state;
+      if (state.cancelled() != asio::cancellation_type::none) co_return Status{};
+    }
+    if (sink.closed()) co_return Status{};
+  }
+  co_return fail(ErrorKind::precondition, *session->ended);
+}
+
+asio::awaitable<Status> Manager::assignments(transport::Caller caller, std::string payload,
+                                             transport::ItemSink& sink) {
+  SKEP_CO_TRY_ASSIGN(const auto request, parse<rpc::AssignmentsRequest>(payload));
+  SKEP_CO_TRY_ASSIGN(const std::shared_ptr<Session> session, session_of(caller, request.session()));
+  session->feed = AssignmentFeed(session->node);  // a stream opened anew begins with the full state
+  while (!session->ended && !sink.closed()) {
+    if (std::optional<std::string> item = session->feed.next(queue_->store())) {
+      SKEP_CO_TRY(co_await sink.send(std::move(*item)));
+      continue;
+    }
+    boost::system::error_code rung;
+    co_await session->task_bell.async_wait(asio::redirect_error(asio::use_awaitable, rung));
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) co_return Status{};
+  }
+  if (!session->ended) co_return Status{};
+  co_return fail(ErrorKind::precondition, *session->ended);
+}
+
+asio::awaitable<Result<std::string>> Manager::heartbeat(transport::Caller caller,
+                                                        std::string payload) {
+  SKEP_CO_TRY_ASSIGN(const auto request, parse<rpc::HeartbeatRequest>(payload));
+  SKEP_CO_TRY(session_of(caller, request.session()));
+  leases_.renew(caller.identity->node, base::mono_now());
+  rpc::HeartbeatReply reply;
+  const store::Row<model::Cluster> cluster = queue_->store().cluster();
+  const auto beat =
+      std::chrono::duration_cast<std::chrono::milliseconds>(cluster->spec.heartbeat_period);
+  reply.set_heartbeat_ms(static_cast<uint32_t>(beat.count()));
+  co_return reply.SerializeAsString();
+}
+
+asio::awaitable<Result<std::string>> Manager::status(transport::Caller caller,
+                                                     std::string payload) {
+  SKEP_CO_TRY_ASSIGN(const auto request, parse<rpc::StatusRequest>(payload));
+  SKEP_CO_TRY(session_of(caller, request.session()));
+  std::vector<planner::StatusReport> reports;
+  for (const rpc::TaskStatusUpdate& update : request.updates()) {
+    SKEP_CO_TRY_ASSIGN(const auto task, codec::decode_id<model::TaskId>(update.task(), "task"));
+    SKEP_CO_TRY_ASSIGN(model::TaskStatus observed, codec::decode(update.status()));
+    reports.push_back({task, std::move(observed)});
+  }
+  const model::NodeId node = caller.identity->node;
+  Queue::Request report = [node, reports = std::move(reports)](store::Draft& draft) {
+    planner::report_status(draft, node, reports, base::wall_now());
+    return Status{};
+  };
+  SKEP_CO_TRY(co_await queue_->submit(std::move(report)));
+  co_return rpc::StatusReply().SerializeAsString();
+}
+
+asio::awaitable<Result<std::string>> Manager::away(transport::Caller caller, std::string payload) {
+  SKEP_CO_TRY_ASSIGN(const auto request, parse<rpc::AwayRequest>(payload));
+  SKEP_CO_TRY(session_of(caller, request.session()));
+  const std::chrono::nanoseconds asked = std::chrono::milliseconds(request.keep_ms());
+  const std::chrono::nanoseconds most = kAwayMax;
+  leases_.renew(caller.identity->node, base::mono_now(), std::min(asked, most));
+  co_return rpc::AwayReply().SerializeAsString();
+}
+
+asio::awaitable<Result<std::string>> Manager::leave(transport::Caller caller) {
+  const model::NodeId node = caller.identity->node;
+  base::log_info("manager", "node " + node.str() + " leaves the cluster");
+  Queue::Request down = [node](store::Draft& draft) {
+    planner::node_down(draft, node, "node left the cluster");
+    return Status{};
+  };
+  SKEP_CO_TRY(co_await queue_->submit(std::move(down)));
+  leases_.forget(node);
+  if (const auto it = sessions_.find(node); it != sessions_.end()) {
+    it->second->end("the node left the cluster");
+    sessions_.erase(it);
+  }
+  co_return rpc::LeaveReply().SerializeAsString();
+}
+
+asio::awaitable<Result<std::string>> Manager::managers() {
+  rpc::ManagersReply reply;
+  queue_->store().each_node([&](const store::Row<model::Node>& node) {
+    if (!node->manager) return;
+    rpc::Manager* out = reply.add_managers();
+    out->set_node(codec::id_bytes(node->id.bits));
+    out->set_address(node->manager->address);
+  });
+  co_return reply.SerializeAsString();
+}
+
+}  // namespace skep::manager

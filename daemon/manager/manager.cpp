@@ -1,0 +1,236 @@
+// The life of a manager: its log, its leases, and the events it tells.
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/manager/manager.hpp"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "core/planner/requests.hpp"
+#include "daemon/base/clock.hpp"
+#include "daemon/base/log.hpp"
+#include "daemon/manager/session.hpp"
+#include "daemon/storage/sqlite_log_store.hpp"
+
+namespace skep::manager {
+namespace {
+
+// The one voter of a cluster with one manager.
+constexpr raft::RaftId kFirstMember{1};
+constexpr std::chrono::seconds kReadyWait{20};
+
+std::string_view state_text(model::NodeState state) {
+  switch (state) {
+    case model::NodeState::unknown:
+      return "unknown";
+    case model::NodeState::down:
+      return "down";
+    case model::NodeState::ready:
+      return "ready";
+    case model::NodeState::disconnected:
+      return "disconnected";
+  }
+  return "unknown";
+}
+
+std::string_view availability_text(model::NodeAvailability availability) {
+  switch (availability) {
+    case model::NodeAvailability::active:
+      return "active";
+    case model::NodeAvailability::pause:
+      return "pause";
+    case model::NodeAvailability::drain:
+      return "drain";
+  }
+  return "active";
+}
+
+}  // namespace
+
+Status Manager::found(const ManagerOptions& options) {
+  SKEP_TRY_ASSIGN(const auto log, storage::open_sqlite_log_store(options.log_path));
+  const storage::Identity identity{options.credentials.identity.cluster,
+                                   options.credentials.identity.node, kFirstMember,
+                                   raft::Incarnation{1}};
+  return log->initialise(identity, raft::Configuration{{kFirstMember}, {}});
+}
+
+Result<std::unique_ptr<Manager>> Manager::start(asio::io_context& loop, ManagerOptions options,
+                                                Queue::Request founding, EventSink events) {
+  SKEP_TRY_ASSIGN(auto log, storage::open_sqlite_log_store(options.log_path));
+  SKEP_TRY_ASSIGN(const std::optional<storage::Loaded> loaded, log->load());
+  if (!loaded) {
+    return fail(ErrorKind::internal, "this node is a manager but " + options.log_path +
+                                         " holds no log; was the data directory emptied?");
+  }
+  std::unique_ptr<Manager> manager(new Manager(loop, std::move(options), std::move(events)));
+  manager->founding_ = std::move(founding);
+  Manager* self = manager.get();
+  Queue::Events queue_events;
+  queue_events.applied = [self](const store::Applied& applied) { self->on_applied(applied); };
+  queue_events.leading = [self] { self->on_leading(); };
+  queue_events.broken = [self](const Error& why) {
+    self->trouble_ = why;
+    self->ready_timer_.cancel();
+  };
+  SKEP_TRY_ASSIGN(manager->queue_, Queue::open(loop, std::move(log), *loaded, manager->ids_,
+                                               std::move(queue_events)));
+  manager->register_handlers();
+  SKEP_TRY(manager->server_->listen(manager->options_.listen_address));
+  return manager;
+}
+
+Manager::Manager(asio::io_context& loop, ManagerOptions options, EventSink events)
+    : loop_(loop),
+      options_(std::move(options)),
+      events_(std::move(events)),
+      leases_(model::ClusterSpec{}.heartbeat_period),
+      lease_timer_(loop),
+      ready_timer_(loop) {
+  transport::ServerOptions server;
+  server.credentials = options_.credentials;
+  server.removed = [this](model::NodeId node) {
+    const store::Row<model::Cluster> cluster = queue_->store().cluster();
+    if (!cluster) return false;
+    for (const model::BlockedNode& blocked : cluster->blocked_nodes) {
+      if (blocked.node == node) return true;
+    }
+    return false;
+  };
+  server.log = [](std::string_view line) { base::log_info("transport", line); };
+  server_ = std::make_unique<transport::RpcServer>(loop.get_executor(), std::move(server));
+}
+
+Manager::~Manager() {
+  stop();
+}
+
+void Manager::stop() {
+  server_->stop();
+  lease_timer_.cancel();
+  trouble_ = Error{ErrorKind::cancelled, "the daemon is stopping"};
+  ready_timer_.cancel();
+  for (const auto& [node, session] : sessions_) session->end("the manager is stopping");
+  sessions_.clear();
+  if (queue_) queue_->stop();
+}
+
+asio::awaitable<Status> Manager::ready() {
+  ready_timer_.expires_after(kReadyWait);
+  while (!trouble_ && !(queue_->leading() && queue_->store().cluster())) {
+    boost::system::error_code woken;
+    co_await ready_timer_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    if (!woken) co_return fail(ErrorKind::unavailable, "the manager did not become leader in time");
+  }
+  if (trouble_) co_return fail(*trouble_);
+  co_return Status{};
+}
+
+void Manager::on_leading() {
+  const store::Row<model::Cluster> cluster = queue_->store().cluster();
+  if (!cluster && founding_) queue_->post(founding_);
+  if (cluster) leases_.set_beat(cluster->spec.heartbeat_period);
+  // Nothing is known of beats before this moment: every live node gets one full lease.
+  queue_->store().each_node([&](const store::Row<model::Node>& node) {
+    if (node->status.state == model::NodeState::ready) leases_.renew(node->id, base::mono_now());
+  });
+  arm_leases();
+  base::log_info("manager", "leading the cluster");
+  ready_timer_.cancel();
+}
+
+void Manager::on_applied(const store::Applied& applied) {
+  for (const store::RowChange& change : applied.changes) {
+    if (const auto* cluster = std::get_if<store::Replaced<model::Cluster>>(&change)) {
+      if (cluster->after) leases_.set_beat(cluster->after->spec.heartbeat_period);
+      ready_timer_.cancel();
+    }
+    if (const auto* node = std::get_if<store::Replaced<model::Node>>(&change)) {
+      const model::NodeId id = node->after ? node->after->id : node->before->id;
+      const auto it = sessions_.find(id);
+      if (it != sessions_.end() && node->after) it->second->node_changed();
+      if (!node->after) {
+        leases_.forget(id);
+        if (it != sessions_.end()) {
+          it->second->end("this node was removed from the cluster");
+          sessions_.erase(it);
+        }
+        server_->disconnect(id, "this node was removed from the cluster");
+      }
+    }
+    if (const auto* task = std::get_if<store::Replaced<model::Task>>(&change)) {
+      for (const store::Row<model::Task>& row : {task->before, task->after}) {
+        if (!row || !row->node) continue;
+        const auto it = sessions_.find(row->node);
+        if (it != sessions_.end()) it->second->task_changed(change);
+      }
+    }
+    tell(change, applied.time);
+  }
+}
+
+void Manager::tell(const store::RowChange& change, model::WallTime time) {
+  using Kind = Control::ClusterEvent::Kind;
+  using Action = Control::ClusterEvent::Action;
+  const auto action = [](const auto& replaced) {
+    if (!replaced.before) return Action::create;
+    return replaced.after ? Action::update : Action::remove;
+  };
+  if (const auto* node = std::get_if<store::Replaced<model::Node>>(&change)) {
+    const model::Node& row = node->after ? *node->after : *node->before;
+    model::Labels attributes;
+    if (node->before && node->after) {
+      if (node->before->status.state != row.status.state) {
+        attributes["state.new"] = state_text(row.status.state);
+        attributes["state.old"] = state_text(node->before->status.state);
+      }
+      if (node->before->spec.availability != row.spec.availability) {
+        attributes["availability.new"] = availability_text(row.spec.availability);
+        attributes["availability.old"] = availability_text(node->before->spec.availability);
+      }
+    }
+    events_({Kind::node, action(*node), row.id.str(), row.description.hostname,
+             std::move(attributes), time});
+  } else if (const auto* service = std::get_if<store::Replaced<model::Service>>(&change)) {
+    const model::Service& row = service->after ? *service->after : *service->before;
+    model::Labels attributes;
+    if (service->before && service->after) {
+      const auto now = queue_->store().spec_of(row);
+      const auto then = queue_->store().spec_of(*service->before);
+      if (now && then && now->replicas != then->replicas) {
+        attributes["replicas.new"] = std::to_string(now->replicas);
+        attributes["replicas.old"] = std::to_string(then->replicas);
+      }
+    }
+    events_({Kind::service, action(*service), row.id.str(), row.name, std::move(attributes), time});
+  } else if (const auto* network = std::get_if<store::Replaced<model::Network>>(&change)) {
+    const model::Network& row = network->after ? *network->after : *network->before;
+    events_({Kind::network, action(*network), row.id.str(), row.name, {}, time});
+  }
+}
+
+void Manager::arm_leases() {
+  const std::optional<dispatcher::Instant> next = leases_.next_expiry();
+  if (!next) return;
+  lease_timer_.expires_after(std::max(*next - base::mono_now(), std::chrono::nanoseconds(0)));
+  lease_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) expire_leases();
+  });
+}
+
+void Manager::expire_leases() {
+  for (const model::NodeId node : leases_.expire(base::mono_now())) {
+    base::log_warning("manager", "node " + node.str() + " is silent: its lease has run out");
+    const auto it = sessions_.find(node);
+    if (it != sessions_.end()) {
+      it->second->end("the lease has run out");
+      sessions_.erase(it);
+    }
+    queue_->post([node](store::Draft& draft) {
+      planner::node_down(draft, node, "heartbeat failure");
+      return Status{};
+    });
+  }
+  arm_leases();
+}
+
+}  // namespace skep::manager

@@ -1,0 +1,314 @@
+// Requests gather, a draft is planned and proposed, the log answers, the store follows.
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/manager/queue.hpp"
+
+#include <algorithm>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+#include "core/store/transaction_codec.hpp"
+#include "daemon/base/clock.hpp"
+#include "daemon/base/log.hpp"
+
+namespace skep::manager {
+namespace {
+
+// Splits a difference into transactions that each fit an entry. Draft::changes() is in an order in
+// which every prefix is a valid state, as long as a spec stays with the service behind it.
+void split(const store::Transaction& whole,
+           std::vector<std::pair<store::Transaction, std::string>>& out) {
+  std::string bytes = store::encode(whole);
+  if (bytes.size() < raft::kEntryBytesMax || whole.changes.size() < 2) {
+    out.emplace_back(whole, std::move(bytes));
+    return;
+  }
+  size_t middle = whole.changes.size() / 2;
+  if (std::holds_alternative<store::SpecRow>(whole.changes[middle - 1])) ++middle;
+  if (middle == whole.changes.size()) middle -= 2;
+  store::Transaction first{whole.time, whole.request_id, {}};
+  store::Transaction second{whole.time, whole.request_id, {}};
+  const auto cut = whole.changes.begin() + static_cast<ptrdiff_t>(middle);
+  first.changes.assign(whole.changes.begin(), cut);
+  second.changes.assign(cut, whole.changes.end());
+  split(first, out);
+  split(second, out);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Queue>> Queue::open(asio::io_context& loop,
+                                           std::unique_ptr<storage::LogStore> log,
+                                           const storage::Loaded& loaded, model::IdSource& ids,
+                                           Events events) {
+  raft::Options options{loaded.identity.member, loaded.identity.cluster,
+                        loaded.identity.incarnation, std::mt19937_64(ids.next().low)};
+  const raft::Tick now{static_cast<uint64_t>(base::mono_now() / kTick)};
+  SKEP_TRY_ASSIGN(raft::Raft raft, raft::Raft::start(std::move(options), loaded.restored(), now));
+  std::unique_ptr<Queue> queue(
+      new Queue(loop, std::move(log), std::move(raft), ids, std::move(events)));
+  if (!loaded.snapshot.state.empty()) {
+    auto state = store::decode_transaction(loaded.snapshot.state);
+    if (!state) return fail(state.error().within("the snapshot can't be read"));
+    queue->store_.load(loaded.snapshot.at.index.value, *state);
+  }
+  queue->arm_tick();
+  return queue;
+}
+
+Queue::Queue(asio::io_context& loop, std::unique_ptr<storage::LogStore> log, raft::Raft raft,
+             model::IdSource& ids, Events events)
+    : loop_(loop),
+      raft_(std::move(raft)),
+      events_(std::move(events)),
+      persister_(loop, std::move(log)),
+      planner_(ids),
+      tick_timer_(loop),
+      deadline_timer_(loop) {}
+
+Queue::~Queue() {
+  stop();
+}
+
+bool Queue::leading() const {
+  return leading_;
+}
+
+raft::Tick Queue::now_tick() const {
+  return {static_cast<uint64_t>(base::mono_now() / kTick)};
+}
+
+void Queue::stop() {
+  if (std::exchange(stopped_, true)) return;
+  leading_ = false;
+  alive_.reset();
+  tick_timer_.cancel();
+  deadline_timer_.cancel();
+  abandon_in_flight({ErrorKind::unknown_outcome, "the daemon is stopping"});
+  for (Waiting& waiting : std::exchange(waiting_, {})) {
+    if (waiting.answer) waiting.answer(fail(ErrorKind::cancelled, "the daemon is stopping"));
+  }
+}
+
+asio::awaitable<Status> Queue::submit(Request request) {
+  const auto start = [this](auto handler, Request asked) {
+    // Answers are kept in copyable functions; a coroutine's handler is not copyable.
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    enqueue({std::move(asked), [this, shared](Status status) {
+               asio::post(loop_, [shared, status = std::move(status)]() mutable {
+                 std::move (*shared)(std::move(status));
+               });
+             }});
+  };
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Status)>(
+      start, asio::use_awaitable, std::move(request));
+}
+
+void Queue::post(Request request) {
+  enqueue({std::move(request), nullptr});
+}
+
+void Queue::enqueue(Waiting waiting) {
+  std::optional<Error> refusal;
+  if (stopped_) refusal = Error{ErrorKind::cancelled, "the daemon is stopping"};
+  if (!leading_ && !stopped_) {
+    refusal = raft_.broken() ? *raft_.broken()
+                             : Error{ErrorKind::unavailable, "the swarm does not have a leader"};
+  }
+  if (waiting_.size() >= kWaitingMax) {
+    refusal = Error{ErrorKind::unavailable, "too many requests are waiting; try again later"};
+  }
+  if (refusal) {
+    if (waiting.answer) waiting.answer(fail(*refusal));
+    return;
+  }
+  waiting_.push_back(std::move(waiting));
+  schedule_pump();
+}
+
+// Posted, so that everything that arrives in one turn of the loop shares a draft.
+void Queue::schedule_pump() {
+  if (pump_scheduled_ || in_flight_ || stopped_) return;
+  pump_scheduled_ = true;
+  asio::post(loop_, [this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    pump_scheduled_ = false;
+    pump();
+  });
+}
+
+void Queue::pump() {
+  if (!leading_ || in_flight_ || (waiting_.empty() && !planner_due_)) return;
+  planner_due_ = false;
+  const model::WallTime now = std::max(base::wall_now(), last_time_);
+  last_time_ = now;
+  store::Draft draft(store_);
+  std::vector<Answer> answers;
+  for (Waiting& waiting : std::exchange(waiting_, {})) {
+    Status verdict = waiting.request(draft);
+    if (!waiting.answer) continue;
+    if (verdict) {
+      answers.push_back(std::move(waiting.answer));
+    } else {
+      waiting.answer(std::move(verdict));
+    }
+  }
+  planner_.run(draft, now);
+  arm_deadline();
+  if (draft.empty()) {
+    for (const Answer& answer : answers) answer({});
+    return;
+  }
+  propose(draft, now, std::move(answers));
+}
+
+void Queue::propose(const store::Draft& draft, model::WallTime now, std::vector<Answer> answers) {
+  std::vector<std::pair<store::Transaction, std::string>> parts;
+  split({now, "", draft.changes()}, parts);
+  in_flight_.emplace();
+  in_flight_->answers = std::move(answers);
+  std::vector<raft::Propose> proposals;
+  for (auto& [transaction, bytes] : parts) {
+    const raft::ProposalId id{++last_proposal_};
+    in_flight_->proposals.emplace(id, std::move(transaction));
+    proposals.push_back({id, std::move(bytes)});
+  }
+  for (raft::Propose& proposal : proposals) step(std::move(proposal));
+}
+
+void Queue::step(raft::Input input) {
+  if (stopped_) return;
+  carry_out(raft_.step(std::move(input), now_tick()));
+}
+
+void Queue::carry_out(raft::Output output) {
+  for (const raft::RoleChange& change : output.role_changes) note_role(change);
+  if (output.persist) {
+    const raft::PersistDone done = output.persist->done();
+    persister_.persist(std::move(*output.persist),
+                       [this, done, alive = std::weak_ptr(alive_)](Status status) {
+                         if (alive.expired()) return;
+                         if (status) return step(done);
+                         step(raft::PersistFailed{done.epoch, status.error().message});
+                       });
+  }
+  for (const raft::Committed& committed : output.committed) apply(committed);
+  for (const raft::Dropped& dropped : output.dropped) {
+    if (in_flight_ && in_flight_->proposals.count(dropped.proposal) != 0) {
+      abandon_in_flight(dropped.why);
+    }
+  }
+  if (output.compact_through) {
+    persister_.compact(*output.compact_through, [](Status status) {
+      if (!status) base::log_warning("manager", "compacting the log: " + status.error().message);
+    });
+  }
+  maybe_lead();
+  maybe_snapshot();
+}
+
+void Queue::apply(const raft::Committed& committed) {
+  if (committed.entry.kind != raft::EntryKind::normal) return;
+  store::Transaction transaction;
+  bool own = false;
+  if (committed.proposal && in_flight_) {
+    const auto it = in_flight_->proposals.find(*committed.proposal);
+    if (it != in_flight_->proposals.end()) {
+      own = true;
+      transaction = std::move(it->second);
+      in_flight_->proposals.erase(it);
+    }
+  }
+  if (!own) {
+    auto decoded = store::decode_transaction(*committed.entry.bytes);
+    SKEP_ASSERT(decoded.has_value(), "an entry that was committed can be decoded");
+    transaction = std::move(*decoded);
+  }
+  last_time_ = std::max(last_time_, transaction.time);
+  const store::Applied applied = store_.apply(committed.entry.index.value, transaction);
+  events_.applied(applied);
+  if (own && in_flight_->proposals.empty()) {
+    const InFlight finished = std::move(*in_flight_);
+    in_flight_.reset();
+    for (const Answer& answer : finished.answers) answer({});
+    schedule_pump();
+  }
+}
+
+void Queue::note_role(const raft::RoleChange& change) {
+  if (change.role == raft::RoleName::leader) return;
+  if (std::exchange(leading_, false)) {
+    base::log_error("manager", "no longer the leader: " + change.reason);
+    if (raft_.broken()) events_.broken(*raft_.broken());
+  }
+}
+
+void Queue::maybe_lead() {
+  if (leading_ || !raft_.leader_is_ready()) return;
+  leading_ = true;
+  planner_.reset(store_);
+  planner_due_ = true;
+  schedule_pump();
+  events_.leading();
+}
+
+void Queue::maybe_snapshot() {
+  const store::Row<model::Cluster> cluster = store_.cluster();
+  if (!cluster || snapshot_running_ || stopped_) return;
+  const uint64_t applied = store_.applied_index();
+  if (applied < raft_.snapshot_index().value + cluster->spec.snapshot_interval) return;
+  snapshot_running_ = true;
+  const raft::SnapshotPointer at = raft_.snapshot_pointer({applied});
+  const uint64_t keep = cluster->spec.log_entries_for_slow_followers;
+  // The rows are immutable, so only the pointers are copied here; the encoding is the disk
+  // thread's.
+  auto state = std::make_shared<const store::Transaction>(store_.dump());
+  persister_.save_snapshot(
+      [at, state] {
+        return storage::Snapshot{at, store::encode(*state)};
+      },
+      [this, at, keep, alive = std::weak_ptr(alive_)](Status status) {
+        if (alive.expired()) return;
+        snapshot_running_ = false;
+        if (status) return step(raft::SnapshotTaken{at.index, keep});
+        base::log_error("manager", "saving a snapshot: " + status.error().message);
+      });
+}
+
+void Queue::abandon_in_flight(const Error& why) {
+  if (!in_flight_) return;
+  const InFlight lost = std::move(*in_flight_);
+  in_flight_.reset();
+  for (const Answer& answer : lost.answers) answer(fail(why));
+  // What the planner believes rests on the draft that is gone.
+  planner_.reset(store_);
+  planner_due_ = true;
+  schedule_pump();
+}
+
+void Queue::arm_deadline() {
+  const std::optional<model::WallTime> next = planner_.next_deadline();
+  if (!next) {
+    deadline_timer_.cancel();
+    return;
+  }
+  deadline_timer_.expires_after(std::max(*next - base::wall_now(), model::Nanoseconds(0)));
+  deadline_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    planner_due_ = true;
+    schedule_pump();
+  });
+}
+
+// A lone voter has nothing to time once it leads; the tick then rests.
+void Queue::arm_tick() {
+  step(raft::TimePassed{});
+  if (leading_ || stopped_) return;
+  tick_timer_.expires_after(kTick);
+  tick_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) arm_tick();
+  });
+}
+
+}  // namespace skep::manager

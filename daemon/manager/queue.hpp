@@ -1,0 +1,125 @@
+// The one queue: every write to the cluster's state passes here, in one order.
+//
+// A request is a function that changes a Draft. Requests that arrive while a transaction is on its
+// way to the disk gather; when it has been applied they are laid on one new Draft, the planner
+// works out what follows from all of them, and the whole difference is proposed at once. Batches so
+// grow with load, and a caller is answered when his change and its consequences are durable.
+//
+// One transaction is in flight at a time, so a Draft always lies on the committed state: with one
+// voter and group commit a stack of drafts would add nothing (docs/decisions/0002). When the
+// outcome of a proposal can't be known, every waiting caller is told so at once, and the planner
+// starts anew from the committed state.
+//
+// All on the daemon's loop. The store's rows may be kept; the store itself is valid while the queue
+// is. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/model/id_source.hpp"
+#include "core/planner/planner.hpp"
+#include "core/raft/raft.hpp"
+#include "core/store/store.hpp"
+#include "daemon/storage/log_store.hpp"
+#include "daemon/storage/persister.hpp"
+
+namespace skep::manager {
+
+namespace asio = boost::asio;
+
+// The real length of raft's tick (architecture.md, "Time").
+inline constexpr std::chrono::milliseconds kTick{50};
+// Waiting callers beyond this are refused: something downstream does not move.
+inline constexpr size_t kWaitingMax = 10'000;
+
+class Queue {
+ public:
+  // Checks and changes the draft, or returns an error and leaves it as it was.
+  using Request = std::function<Status(store::Draft&)>;
+
+  struct Events {
+    // After each applied entry, before the callers it answers.
+    std::function<void(const store::Applied&)> applied;
+    // This manager leads, and its state is the whole truth.
+    std::function<void()> leading;
+    // The disk failed: nothing is acknowledged any more until the daemon is restarted.
+    std::function<void(const Error&)> broken;
+  };
+
+  // Takes up what `loaded` holds. Errors: what Raft::start says, or a snapshot that can't be read.
+  static Result<std::unique_ptr<Queue>> open(asio::io_context& loop,
+                                             std::unique_ptr<storage::LogStore> log,
+                                             const storage::Loaded& loaded, model::IdSource& ids,
+                                             Events events);
+  ~Queue();
+  Queue(const Queue&) = delete;
+  Queue& operator=(const Queue&) = delete;
+
+  // Resolves when the request and its consequences are committed, or with the request's own error.
+  // unknown_outcome: it may or may not have been committed. unavailable: there is no leader.
+  asio::awaitable<Status> submit(Request request);
+  // The same without an answer, for what is repeated until it holds.
+  void post(Request request);
+
+  bool leading() const;
+  const store::Store& store() const { return store_; }
+  // Ends all waiting with `cancelled`; nothing is proposed any more.
+  void stop();
+
+ private:
+  using Answer = std::function<void(Status)>;
+  struct Waiting {
+    Request request;
+    Answer answer;
+  };
+  struct InFlight {
+    std::map<raft::ProposalId, store::Transaction> proposals;
+    std::vector<Answer> answers;
+  };
+
+  Queue(asio::io_context& loop, std::unique_ptr<storage::LogStore> log, raft::Raft raft,
+        model::IdSource& ids, Events events);
+
+  void enqueue(Waiting waiting);
+  void schedule_pump();
+  void pump();
+  void propose(const store::Draft& draft, model::WallTime now, std::vector<Answer> answers);
+  void step(raft::Input input);
+  void carry_out(raft::Output output);
+  void apply(const raft::Committed& committed);
+  void note_role(const raft::RoleChange& change);
+  void maybe_lead();
+  void maybe_snapshot();
+  void abandon_in_flight(const Error& why);
+  void arm_deadline();
+  void arm_tick();
+  raft::Tick now_tick() const;
+
+  asio::io_context& loop_;
+  raft::Raft raft_;
+  Events events_;
+  storage::Persister persister_;
+  store::Store store_;
+  planner::Planner planner_;
+  std::vector<Waiting> waiting_;
+  std::optional<InFlight> in_flight_;
+  asio::steady_timer tick_timer_;
+  asio::steady_timer deadline_timer_;
+  uint64_t last_proposal_ = 0;
+  model::WallTime last_time_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();  // posted work checks it
+  bool pump_scheduled_ = false;
+  bool planner_due_ = false;
+  bool leading_ = false;
+  bool snapshot_running_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace skep::manager
