@@ -1,0 +1,42 @@
+// The `filters` query parameter, in both of its encodings.
+//
+// {"name":{"web":true}} from Go clients and {"name":["web"]} from Python's mean the same. The
+// values of one name are alternatives; different names must all hold. A name that the endpoint
+// doesn't know is refused. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <initializer_list>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/model/objects.hpp"
+#include "core/model/result.hpp"
+#include "daemon/api/http.hpp"
+
+namespace skep::api {
+
+class Filters {
+ public:
+  // `invalid` for bad JSON and "Invalid filter 'x'" for a name not in `known`.
+  static Result<Filters> parse(const Request& request,
+                               std::initializer_list<std::string_view> known);
+
+  bool has(std::string_view name) const;
+  // No filter of this name: empty.
+  const std::vector<std::string>& values(std::string_view name) const;
+
+  // Each is true when there is no such filter.
+  bool allows(std::string_view name, const std::function<bool(const std::string&)>& fits) const;
+  bool allows_equal(std::string_view name, std::string_view value) const;
+  bool allows_prefix(std::string_view name, std::string_view value) const;
+  // Values are "key" or "key=value".
+  bool allows_label(std::string_view name, const model::Labels& labels) const;
+
+ private:
+  std::map<std::string, std::vector<std::string>, std::less<>> values_;
+};
+
+}  // namespace skep::api

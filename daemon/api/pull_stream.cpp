@@ -1,0 +1,90 @@
+// The two coroutines share the object; both run on the loop. SPDX-License-Identifier: Apache-2.0
+#include "daemon/api/pull_stream.hpp"
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <nlohmann/json.hpp>
+
+namespace skep::api {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string line(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string progress_line(const agent::PullProgress& progress) {
+  Json detail = Json::object();
+  if (progress.total != 0) detail = {{"current", progress.current}, {"total", progress.total}};
+  Json json = {{"status", progress.status}, {"progressDetail", std::move(detail)}};
+  if (!progress.layer.empty()) json["id"] = progress.layer;
+  return line(json);
+}
+
+std::string tag_of(const std::string& reference) {
+  const size_t colon = reference.rfind(':');
+  return colon == std::string::npos ? "latest" : reference.substr(colon + 1);
+}
+
+}  // namespace
+
+PullStream::PullStream(Context& context, std::string reference,
+                       std::optional<agent::RegistryAuth> auth)
+    : context_(context),
+      reference_(std::move(reference)),
+      auth_(std::move(auth)),
+      wake_(context.loop) {}
+
+asio::awaitable<void> PullStream::run(Exchange& exchange) {
+  using namespace asio::experimental::awaitable_operators;
+  co_await (pull() && tell(exchange));
+}
+
+asio::awaitable<void> PullStream::pull() {
+  constexpr size_t kLayersMax = 1024;  // no image comes near; bounds what a driver can make us keep
+  const auto note = [this](const agent::PullProgress& progress) {
+    if (waiting_.size() >= kLayersMax && !waiting_.contains(progress.layer)) return;
+    waiting_[progress.layer] = progress;
+    wake_.cancel();
+  };
+  outcome_ = co_await context_.containers.pull(reference_, auth_, note);
+  wake_.cancel();
+}
+
+asio::awaitable<void> PullStream::tell(Exchange& exchange) {
+  const Json first = {{"status", "Pulling from " + reference_.substr(0, reference_.rfind(':'))},
+                      {"id", tag_of(reference_)}};
+  if (!co_await exchange.write(line(first))) co_return;
+  while (!outcome_ || !waiting_.empty()) {
+    while (!waiting_.empty()) {
+      const agent::PullProgress progress = waiting_.begin()->second;
+      waiting_.erase(waiting_.begin());
+      if (!co_await exchange.write(progress_line(progress))) co_return;
+    }
+    if (outcome_) break;
+    wake_.expires_at(asio::steady_timer::time_point::max());
+    boost::system::error_code ignored;  // operation_aborted is how we are woken
+    co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) co_return;
+  }
+  if (!*outcome_) {
+    const std::string& message = outcome_->error().message;
+    const Json failure = {{"errorDetail", Json{{"message", message}}}, {"error", message}};
+    co_await exchange.write(line(failure));
+    co_return;
+  }
+  const agent::Image& image = **outcome_;
+  if (!image.digests.empty()) {
+    const std::string& digest = image.digests.front();
+    const Json told = {{"status", "Digest: " + digest.substr(digest.find('@') + 1)}};
+    if (!co_await exchange.write(line(told))) co_return;
+  }
+  const Json done = {{"status", "Status: Image is ready: " + reference_}};
+  co_await exchange.write(line(done));
+}
+
+}  // namespace skep::api
