@@ -45,6 +45,15 @@ struct Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
+  // Callbacks use the session itself, never the driver's pointer to it, which is already empty while
+  // the session ends.
+  void check_held() {
+    rpc.after(check_interval_ms, [this] {
+      held.check_all();
+      check_held();
+    });
+  }
+
   Config config;
   HeldSet held;
   Rpc rpc;
@@ -132,7 +141,6 @@ class ContainerdDriver final : public sdk::Driver {
   }
   template <class Begin>
   void hold(Call call, Begin begin);
-  void check_held();
   void end_session(std::string_view reason);
 
   std::unique_ptr<Session> session_;
@@ -161,15 +169,8 @@ json ContainerdDriver::configure(const json& request) {
     log(level, text);
   });
   session_->monitor.begin();
-  check_held();
+  session_->check_held();
   return json::object();
-}
-
-void ContainerdDriver::check_held() {
-  session_->rpc.after(check_interval_ms, [this, session = session_.get()] {
-    session->held.check_all();
-    check_held();
-  });
 }
 
 void ContainerdDriver::end_session(std::string_view reason) {

@@ -73,6 +73,11 @@ json Execs::create(const json& request) {
   exec.set_stdin(request.value("stdin", std::string()));
   exec.set_stdout(request.value("stdout", std::string()));
   if (!tty) exec.set_stderr(request.value("stderr", std::string()));
+  // The shim wants both outputs or no stream at all.
+  if (!exec.stdin().empty() || !exec.stdout().empty() || !exec.stderr().empty()) {
+    if (exec.stdout().empty()) exec.set_stdout("/dev/null");
+    if (exec.stderr().empty() && !tty) exec.set_stderr("/dev/null");
+  }
   exec.set_terminal(tty);
   exec.mutable_spec()->set_type_url(process_type_url);
   exec.mutable_spec()->set_value(exec_process(request, spec, user).dump());

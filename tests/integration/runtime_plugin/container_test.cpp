@@ -85,7 +85,7 @@ TEST_CASE("events of a container come in order after a gap item, and none of str
   const OperationPtr events = plugin->begin(plugin->runtime->events, json::object());
   events->item(0, [](const json& item) { return item.at("type") == "gap"; });
   const std::string ctr = "ctr -a " + world.folder() + "/c.sock -n k8s.io ";
-  world.shell(ctr + "run --rm " + image_name + " stranger sh -c true");
+  world.shell(ctr + "run --rm " + image_name + " stranger /bin/true");
   const std::string id = run(world, *plugin, "true");
   plugin->call(plugin->runtime->wait, {{"id", id}});
   remove(*plugin, id);

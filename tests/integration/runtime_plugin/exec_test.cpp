@@ -86,7 +86,9 @@ TEST_CASE("an exec reads its input until the host closes it") {
                                               {"stdin", in},
                                               {"stdout", out.path()}})
               .ok());
-  REQUIRE(plugin->call(plugin->exec->start, both).ok());
+  const Outcome started = plugin->call(plugin->exec->start, both);
+  INFO(started.error);
+  REQUIRE(started.ok());
   REQUIRE(write(writer, "hello\n", 6) == 6);
   close(writer);
   const Outcome closed = plugin->call(plugin->exec->close_stdin, both);

@@ -37,6 +37,7 @@ class Registry {
     pid_ = fork();
     if (pid_ == 0) {
       if (freopen("/dev/null", "w", stderr) == nullptr) _exit(126);
+      if (freopen("/dev/null", "w", stdout) == nullptr) _exit(126);
       execlp("docker-registry", "docker-registry", "serve", config.c_str(), nullptr);
       _exit(127);
     }
@@ -83,7 +84,8 @@ TEST_CASE("an image is pulled, is one image under all its names, runs, and is re
   CHECK(by_id.reply.at("config").at("Env") == json({"FROM_IMAGE=yes"}));
   CHECK(by_id.reply.at("layers").size() == 1);
   int seen = 0;
-  for (const json& image : plugin->call(plugin->images->list, json::object()).reply.at("images")) {
+  const Outcome listed = plugin->call(plugin->images->list, json::object());
+  for (const json& image : listed.reply.at("images")) {
     if (image.at("id") == image_id) ++seen;
   }
   CHECK(seen == 1);
@@ -102,7 +104,7 @@ TEST_CASE("an image is pulled, is one image under all its names, runs, and is re
   remove(*plugin, id);
 }
 
-TEST_CASE("a pull tells a missing image, a registry that does not answer") {
+TEST_CASE("a pull tells a missing image from a registry that does not answer") {
   World& world = World::get();
   const auto plugin = world.plugin();
   const std::string nobody = "127.0.0.1:" + std::to_string(free_port());
