@@ -95,7 +95,8 @@ class Display {
     constexpr int kFull = 9;
     constexpr uint16_t kColumnsMin = 80;
     const auto size = terminal_size(STDOUT_FILENO);
-    if (!line.done_of_nine || (size && size->columns < kColumnsMin)) return {};
+    if (!line.done_of_nine || (size && size->columns != 0 && size->columns < kColumnsMin))
+      return {};
     const int done = std::clamp(*line.done_of_nine, 0, kFull) * kBarCharacters / kFull;
     return " [" + std::string(static_cast<size_t>(done), '=') + ">" +
            std::string(static_cast<size_t>(kBarCharacters - done), ' ') + "]";

@@ -1,8 +1,8 @@
 // Waits until a service is what was asked for, showing the way there.
 //
 // Bars that redraw themselves on a terminal, one line per change when piped. Interrupting the wait
-// (Ctrl-C) leaves the service alone and says how to go on looking. SPDX-License-Identifier:
-// Apache-2.0
+// (Ctrl-C) leaves the service alone and says how to go on looking.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>

@@ -2,7 +2,8 @@
 //
 // Where it is: --host, else SKEP_HOST, else DOCKER_HOST, else the socket of this machine's skepd. A
 // refusal reads "Error response from daemon: ..."; a daemon that could not be reached keeps the
-// sentence of EngineClient. SPDX-License-Identifier: Apache-2.0
+// sentence of EngineClient.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>

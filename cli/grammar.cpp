@@ -233,6 +233,28 @@ void Command::list(std::string_view names, Words& into, std::string_view kind,
       ->allow_extra_args(false);
 }
 
+void Command::filters(Words& into) const {
+  constexpr const char* kNames = "-f,--filter";
+  record_->options.push_back(
+      option_record(kNames, "filter", "Filter output based on conditions provided"));
+  record_->app
+      ->add_option_function<Words>(
+          kNames,
+          [&into](const Words& given) {
+            for (const std::string& filter : given) {
+              if (filter.find('=') != std::string::npos && !filter.starts_with('=')) continue;
+              throw CLI::ValidationError("invalid argument \"" + filter +
+                                         "\" for \"-f, --filter\" flag: bad format of filter "
+                                         "(expected name=value)");
+            }
+            into = given;
+          })
+      ->type_size(1)
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false);
+}
+
 void Command::number(std::string_view names, std::optional<uint64_t>& into,
                      std::string_view about) const {
   add_parsed<uint64_t>(*record_, option_record(names, "uint", about), names, into,

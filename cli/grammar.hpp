@@ -62,6 +62,8 @@ class Command {
             std::string_view about) const;
   void list(std::string_view names, Words& into, std::string_view kind,
             std::string_view about) const;
+  // The option every list has: -f, --filter NAME=VALUE, any number of times.
+  void filters(Words& into) const;
   void number(std::string_view names, std::optional<uint64_t>& into, std::string_view about) const;
   void integer(std::string_view names, std::optional<int64_t>& into, std::string_view about) const;
   void ratio(std::string_view names, std::optional<double>& into, std::string_view about) const;

@@ -1,7 +1,8 @@
 // The answer to --help: usage, what the command is for, its commands and its options in columns.
 //
 // Explanations are wrapped at 80 columns under their own column, as docker's are, so that the
-// option names stay readable as a list. SPDX-License-Identifier: Apache-2.0
+// option names stay readable as a list.
+// SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
 #include "cli/command_record.hpp"

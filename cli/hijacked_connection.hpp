@@ -3,7 +3,8 @@
 // libcurl cannot hand over a connection both of whose ends go on talking, so this is a plain
 // socket: it sends the POST with an upgrade, reads the answer's head, and from there on copies
 // bytes both ways until the daemon closes. End of input is told by closing the writing half only.
-// Unix sockets, and tcp:// without TLS. SPDX-License-Identifier: Apache-2.0
+// Unix sockets, and tcp:// without TLS.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>

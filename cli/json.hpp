@@ -3,7 +3,8 @@
 // Objects are not decoded into the nouns of core/model: a command that changes a spec sends back
 // what it read, and must not lose a field that it does not know. Reading is forgiving, because an
 // absent key, null and the empty value mean the same in Docker's API. nlohmann/json itself is
-// included by the .cpp files that need it. SPDX-License-Identifier: Apache-2.0
+// included by the .cpp files that need it.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

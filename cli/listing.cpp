@@ -50,7 +50,8 @@ Status print_listing(const std::vector<Column>& columns, const std::vector<Json>
     return {};
   }
   if (format == "json") {
-    for (const Json& row : rows) put(compact(row) + "\n");
+    // By name, as docker has them, not in the order of the columns.
+    for (const Json& row : rows) put(nlohmann::json::parse(compact(row)).dump() + "\n");
     return {};
   }
   const bool as_table = format.starts_with("table ");

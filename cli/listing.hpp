@@ -2,7 +2,8 @@
 // through a --format template.
 //
 // A row is a JSON object whose keys are the names that templates use; the columns say which of them
-// stand in the table and under which heading. SPDX-License-Identifier: Apache-2.0
+// stand in the table and under which heading.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <optional>

@@ -1,7 +1,8 @@
 // skep, the command line: declares every family of commands, then runs the one that was named.
 //
 // The words and columns are docker's, so that `skep` can be typed in its place. This file only
-// knows the families; each declares its own grammar. SPDX-License-Identifier: Apache-2.0
+// knows the families; each declares its own grammar.
+// SPDX-License-Identifier: Apache-2.0
 #include "cli/commands/commands.hpp"
 #include "cli/grammar.hpp"
 #include "cli/playground/commands.hpp"

@@ -154,9 +154,11 @@ ProgressStep Progress::step(const ProgressView& view, model::WallTime now) {
     if (!converged_at_) converged_at_ = now;
     const int64_t wait_ns = (view.monitor - (now - *converged_at_)).count();
     if (wait_ns >= 0) {
-      step.lines.push_back({.name = "verify",
-                            .text = "Waiting " + std::to_string(wait_ns / kSecondNs + 1) +
-                                    " seconds to verify that tasks are stable..."});
+      step.lines.push_back(
+          {.name = "verify",
+           .text = "Waiting " +
+                   std::to_string(std::max<int64_t>(1, (wait_ns + kSecondNs - 1) / kSecondNs)) +
+                   " seconds to verify that tasks are stable..."});
     }
   } else if (converged_at_) {
     step.lines.push_back({.name = "verify", .text = "Detected task failure"});

@@ -2,7 +2,8 @@
 // ten characters, no padding behind the last one.
 //
 // Debian packages no C++ table printer; libsmartcols fits columns to the terminal, which docker's
-// lists don't. Width is counted in code points. SPDX-License-Identifier: Apache-2.0
+// lists don't. Width is counted in code points.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>

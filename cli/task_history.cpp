@@ -8,7 +8,7 @@
 
 namespace skep::cli {
 
-void arrange(std::vector<TaskLine>& lines) {
+void arrange(std::vector<TaskLine>& lines, HistoryMark mark) {
   std::ranges::stable_sort(lines, [](const TaskLine& a, const TaskLine& b) {
     if (a.name != b.name) return natural_less(a.name, b.name);
     // Parsed, because the daemon drops final zeros and texts of different length don't compare.
@@ -16,6 +16,7 @@ void arrange(std::vector<TaskLine>& lines) {
     const model::WallTime b_time = parse_time(b.created_at).value_or(model::WallTime{});
     return a_time > b_time;
   });
+  if (mark == HistoryMark::none) return;
   std::string slot;
   for (TaskLine& line : lines) {
     if (line.name == slot) {

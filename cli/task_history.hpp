@@ -14,7 +14,9 @@ struct TaskLine {
   size_t index = 0;        // where the caller keeps the rest of it
 };
 
-// Sorts, and prefixes the earlier tasks of a slot with " \_ ".
-void arrange(std::vector<TaskLine>& lines);
+enum class HistoryMark { branch, none };
+
+// Sorts, and with `branch` prefixes the earlier tasks of a slot with " \_ ".
+void arrange(std::vector<TaskLine>& lines, HistoryMark mark);
 
 }  // namespace skep::cli

@@ -3,7 +3,8 @@
 // Go prints a missing map key as "<no value>" and refuses a missing struct field; JSON objects
 // don't tell which of the two they were. A missing key is an error at the top level, where it is
 // nearly always a slip in the template, and "<no value>" below it, where the API leaves out what is
-// empty. SPDX-License-Identifier: Apache-2.0
+// empty.
+// SPDX-License-Identifier: Apache-2.0
 #include "cli/template.hpp"
 
 #include <algorithm>

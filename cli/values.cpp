@@ -255,6 +255,18 @@ std::string format_time(model::WallTime time) {
   return without_final_zeros(std::string(date.data()) + fraction.data()) + " +0000 UTC";
 }
 
+std::string format_rfc3339(model::WallTime time) {
+  const std::time_t seconds = static_cast<std::time_t>(time.unix_ns / kSecondNs);
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  std::array<char, 64> date;
+  std::strftime(date.data(), date.size(), "%Y-%m-%dT%H:%M:%S", &parts);
+  std::array<char, 16> fraction;
+  std::snprintf(fraction.data(), fraction.size(), ".%09lldZ",
+                static_cast<long long>(time.unix_ns % kSecondNs));
+  return std::string(date.data()) + fraction.data();
+}
+
 Result<std::string> parse_moment(std::string_view text, model::WallTime now) {
   const bool is_number =
       !text.empty() && std::ranges::all_of(text, [](char c) { return is_digit(c) || c == '.'; });

@@ -42,6 +42,9 @@ std::optional<model::WallTime> parse_time(std::string_view text);
 // "2026-01-02 03:04:05.123456789 +0000 UTC", as docker writes a time in words.
 std::string format_time(model::WallTime time);
 
+// "2026-01-02T03:04:05.123456789Z", always with nine decimals (events).
+std::string format_rfc3339(model::WallTime time);
+
 // The time a `--since` or `--until` means: RFC 3339, unix seconds, or a duration before now.
 // As the API wants it: unix seconds with a fraction.
 Result<std::string> parse_moment(std::string_view text, model::WallTime now);

@@ -175,8 +175,7 @@ void add_container_list(Command parent, std::string_view name, const Session& se
   command.flag("-l,--latest", options.latest, "Show the latest created container");
   command.flag("--no-trunc", options.no_trunc, "Don't truncate output");
   command.integer("-n,--last", options.last, "Show n last created containers");
-  command.list("-f,--filter", options.filters, "filter",
-               "Filter output based on conditions provided");
+  command.filters(options.filters);
   command.text("--format", options.listing.format, "string",
                "Format output: 'table', 'table TEMPLATE', 'json', or a Go template");
   command.run([&](const Words&) { return list(options, session); });

@@ -24,7 +24,7 @@ std::string event_line(const Json& event) {
     if (!value.is_string()) continue;
     attributes += (attributes.empty() ? "" : ", ") + key + "=" + value.get<std::string>();
   }
-  return format_time(model::WallTime{integer_at(event, "/timeNano")}) + " " +
+  return format_rfc3339(model::WallTime{integer_at(event, "/timeNano")}) + " " +
          text_at(event, "/Type") + " " + text_at(event, "/Action") + " " +
          text_at(event, "/Actor/ID") + (attributes.empty() ? "" : " (" + attributes + ")");
 }
@@ -69,8 +69,7 @@ Result<int> watch(const Options& options, const Session& session) {
 void add_event_commands(Command root, const Session& session) {
   const Command command = root.command("events", "Get real time events from the server", {});
   Options& options = command.own<Options>();
-  command.list("-f,--filter", options.filters, "filter",
-               "Filter output based on conditions provided");
+  command.filters(options.filters);
   command.text("--since", options.since, "string", "Show all events created since timestamp");
   command.text("--until", options.until, "string", "Stream events until this timestamp");
   command.text("--format", options.format, "string", "Format output: 'json' or a Go template");

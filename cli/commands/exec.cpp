@@ -2,7 +2,8 @@
 //
 // The order matters: the exec is made, the terminal goes raw, the connection is hijacked, the size
 // is told; when the daemon closes, the terminal is restored before anything is printed, and only
-// then the exit code is asked for. SPDX-License-Identifier: Apache-2.0
+// then the exit code is asked for.
+// SPDX-License-Identifier: Apache-2.0
 #include <sys/signalfd.h>
 #include <unistd.h>
 

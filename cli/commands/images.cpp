@@ -176,8 +176,7 @@ void add_list(const Command& parent, std::string_view name, const Session& sessi
   command.flag("-a,--all", options.all, "Show all images (default hides intermediate images)");
   command.flag("-q,--quiet", options.listing.quiet, "Only show image IDs");
   command.flag("--no-trunc", options.no_trunc, "Don't truncate output");
-  command.list("-f,--filter", options.filters, "filter",
-               "Filter output based on conditions provided");
+  command.filters(options.filters);
   command.text("--format", options.listing.format, "string",
                "Format output: 'table', 'table TEMPLATE', 'json', or a Go template");
   command.run([&](const Words& words) { return list(options, words, session); });

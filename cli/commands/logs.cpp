@@ -1,7 +1,8 @@
 // `skep logs` and `skep service logs`: the output of containers, stdout and stderr kept apart.
 //
 // A container without a terminal sends frames, one with a terminal raw bytes; which one it is, its
-// inspection tells. SPDX-License-Identifier: Apache-2.0
+// inspection tells.
+// SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
 #include <nlohmann/json.hpp>
 

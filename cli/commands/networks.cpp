@@ -47,8 +47,7 @@ void add_network_commands(Command root, const Session& session) {
   ListOptions& options = ls.own<ListOptions>();
   ls.flag("-q,--quiet", options.listing.quiet, "Only display network IDs");
   ls.flag("--no-trunc", options.no_trunc, "Do not truncate the output");
-  ls.list("-f,--filter", options.filters, "filter",
-          "Provide filter values (e.g. \"driver=bridge\")");
+  ls.filters(options.filters);
   ls.text("--format", options.listing.format, "string",
           "Format output: 'table', 'table TEMPLATE', 'json', or a Go template");
   ls.run([&](const Words&) { return list(options, session); });

@@ -124,19 +124,22 @@ Result<int> inspect(const InspectOptions& options, const Words& names, const Ses
   }
   SKEP_TRY_ASSIGN(const Daemon daemon, session.daemon());
   std::vector<Json> nodes;
+  std::string failures;
   for (const std::string& name : names) {
     SKEP_TRY_ASSIGN(const std::string id, node_id(daemon, name));
-    SKEP_TRY_ASSIGN(Json node, daemon.get("/nodes/" + url_escape(id)));
-    nodes.push_back(std::move(node));
+    Result<Json> node = daemon.get("/nodes/" + url_escape(id));
+    if (node) {
+      nodes.push_back(std::move(*node));
+    } else {
+      failures += (failures.empty() ? "" : "\n") + node.error().message;
+    }
   }
-  if (!options.pretty) {
-    SKEP_TRY(print_objects(nodes, options.format));
-    return 0;
-  }
-  for (size_t i = 0; i < nodes.size(); ++i) {
+  if (!options.pretty) SKEP_TRY(print_objects(nodes, options.format));
+  for (size_t i = 0; i < nodes.size() && options.pretty; ++i) {
     if (i > 0) std::printf("\n");
     print_pretty(nodes[i]);
   }
+  if (!failures.empty()) return fail(ErrorKind::not_found, failures);
   return 0;
 }
 
@@ -222,8 +225,7 @@ void add_list(const Command& group, const Session& session) {
   const Command command = group.command("ls", "List nodes in the swarm", {}).alias("list");
   ListOptions& options = command.own<ListOptions>();
   command.flag("-q,--quiet", options.listing.quiet, "Only display IDs");
-  command.list("-f,--filter", options.filters, "filter",
-               "Filter output based on conditions provided");
+  command.filters(options.filters);
   command.text("--format", options.listing.format, "string",
                "Format output: 'table', 'table TEMPLATE', 'json', or a Go template");
   command.run([&](const Words&) { return list(options, session); });

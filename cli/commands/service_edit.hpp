@@ -1,6 +1,7 @@
 // Making a service's spec and changing it: `service create` and `service update` without the
 // talking to the daemon. An update edits the spec as it was read, so that what this program
-// does not know stays. SPDX-License-Identifier: Apache-2.0
+// does not know stays.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <optional>

@@ -2,7 +2,8 @@
 // field of the spec, and one that was not given leaves the field as it is.
 //
 // A field skep's daemon doesn't do yet is sent all the same: the daemon knows best what it can do
-// and says so, naming the field. SPDX-License-Identifier: Apache-2.0
+// and says so, naming the field.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

@@ -17,10 +17,11 @@ void line(const char* name, const std::string& value) {
   if (!value.empty()) std::printf("%s%s\n", name, value.c_str());
 }
 
+// Each item and a blank behind it, as docker has it.
 std::string joined(const Json& list) {
   std::string out;
   for (const Json& item : list) {
-    out += (out.empty() ? "" : " ") + (item.is_string() ? item.get<std::string>() : compact(item));
+    out += (item.is_string() ? item.get<std::string>() : compact(item)) + " ";
   }
   return out;
 }
@@ -173,6 +174,7 @@ void print_service_pretty(const Json& service) {
                                ? text_at(service, "/Spec/EndpointSpec/Mode")
                                : text_at(service, "/Endpoint/Spec/Mode"));
   print_ports(array_at(service, "/Endpoint/Ports"));
+  std::printf("\n");
 }
 
 }  // namespace skep::cli

@@ -1,4 +1,5 @@
-// A service in words: `service inspect --pretty`. SPDX-License-Identifier: Apache-2.0
+// A service in words: `service inspect --pretty`.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "cli/json.hpp"

@@ -270,8 +270,7 @@ void add_looking(const Command& group, const Session& session) {
   const Command ls = group.command("ls", "List services", {}).alias("list");
   ListOptions& list_options = ls.own<ListOptions>();
   ls.flag("-q,--quiet", list_options.listing.quiet, "Only display IDs");
-  ls.list("-f,--filter", list_options.filters, "filter",
-          "Filter output based on conditions provided");
+  ls.filters(list_options.filters);
   ls.text("--format", list_options.listing.format, "string",
           "Format output: 'table', 'table TEMPLATE', 'json', or a Go template");
   ls.run([&](const Words&) { return list(list_options, session); });

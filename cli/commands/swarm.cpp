@@ -1,7 +1,8 @@
 // `skep swarm`: make a cluster, join one, hand out the way in, leave.
 //
 // The line to paste is complete: token and address come from the daemon that was asked, the address
-// being the one managers reach this node at. SPDX-License-Identifier: Apache-2.0
+// being the one managers reach this node at.
+// SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -127,7 +128,7 @@ Result<int> init(const InitOptions& options, const Session& session) {
   SKEP_TRY(print_join_line(daemon, "worker", node));
   std::printf(
       "To add a manager to this swarm, run 'skep swarm join-token manager' and follow the "
-      "instructions.\n\n");
+      "instructions.\n");
   return 0;
 }
 

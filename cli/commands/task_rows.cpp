@@ -89,7 +89,7 @@ void TaskListOptions::declare(const Command& command) {
   command.flag("-q,--quiet", quiet, "Only display task IDs");
   command.flag("--no-trunc", no_trunc, "Do not truncate output");
   command.flag("--no-resolve", no_resolve, "Do not map IDs to Names");
-  command.list("-f,--filter", filters, "filter", "Filter output based on conditions provided");
+  command.filters(filters);
   command.text("--format", format, "string", "Pretty-print tasks using a Go template");
 }
 
@@ -102,12 +102,14 @@ Status print_tasks(const Daemon& daemon, const Json& tasks, const TaskListOption
                      .created_at = text_at(tasks[i], "/CreatedAt"),
                      .index = i});
   }
-  arrange(lines);
+  // Marks would be noise in the output of somebody's own format.
+  arrange(lines, options.format.value_or("table").starts_with("table") ? HistoryMark::branch
+                                                                       : HistoryMark::none);
   std::vector<Json> rows;
   for (const TaskLine& line : lines) {
     const Json& task = tasks[line.index];
     const std::string id = text_at(task, "/ID");
-    rows.push_back({{"ID", truncate ? short_id(id) : id},
+    rows.push_back({{"ID", truncate && !options.quiet ? short_id(id) : id},
                     {"Name", line.name},
                     {"Image", shown_image(text_at(task, "/Spec/ContainerSpec/Image"), truncate)},
                     {"Node", names.node(text_at(task, "/NodeID"))},

@@ -1,4 +1,5 @@
-// The multiplexed stream, cut at every place it can be cut. SPDX-License-Identifier: Apache-2.0
+// The multiplexed stream, cut at every place it can be cut.
+// SPDX-License-Identifier: Apache-2.0
 #include "cli/framed_stream.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,4 +1,5 @@
-// How arguments are read, and what is said about wrong ones. SPDX-License-Identifier: Apache-2.0
+// How arguments are read, and what is said about wrong ones.
+// SPDX-License-Identifier: Apache-2.0
 #include "cli/grammar.hpp"
 
 #include <catch2/catch.hpp>

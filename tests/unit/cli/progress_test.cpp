@@ -1,4 +1,5 @@
-// The rules of convergence. SPDX-License-Identifier: Apache-2.0
+// The rules of convergence.
+// SPDX-License-Identifier: Apache-2.0
 #include "cli/progress.hpp"
 
 #include <algorithm>
@@ -39,7 +40,7 @@ TEST_CASE("a service has converged when it ran for the monitor time") {
 
   step = progress.step(view_of(2, {"running", "running"}), {kSecond});
   CHECK(line_of(step, "overall progress") == "2 out of 2 tasks");
-  CHECK(line_of(step, "verify") == "Waiting 6 seconds to verify that tasks are stable...");
+  CHECK(line_of(step, "verify") == "Waiting 5 seconds to verify that tasks are stable...");
   CHECK(step.end == ProgressEnd::waiting);
 
   step = progress.step(view_of(2, {"running", "running"}), {5 * kSecond});

@@ -1,4 +1,5 @@
-// Specs made and edited from options. SPDX-License-Identifier: Apache-2.0
+// Specs made and edited from options.
+// SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 

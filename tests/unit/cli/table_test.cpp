@@ -1,4 +1,5 @@
-// The look of lists. SPDX-License-Identifier: Apache-2.0
+// The look of lists.
+// SPDX-License-Identifier: Apache-2.0
 #include "cli/table.hpp"
 
 #include <catch2/catch.hpp>

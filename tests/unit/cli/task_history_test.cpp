@@ -1,4 +1,5 @@
-// The order of `service ps`. SPDX-License-Identifier: Apache-2.0
+// The order of `service ps`.
+// SPDX-License-Identifier: Apache-2.0
 #include "cli/task_history.hpp"
 
 #include <catch2/catch.hpp>
@@ -11,7 +12,7 @@ TEST_CASE("what a slot ran before stands under what it runs now") {
                                  {"web.2", "2026-01-01T00:00:00Z", 1},
                                  {"web.2", "2026-01-01T00:00:09.5Z", 2},
                                  {"web.2", "2026-01-01T00:00:09.45Z", 3}};
-  arrange(lines);
+  arrange(lines, skep::cli::HistoryMark::branch);
   std::vector<size_t> order;
   std::vector<std::string> names;
   for (const TaskLine& line : lines) {

@@ -1,4 +1,5 @@
-// Go's templates, as far as we go. SPDX-License-Identifier: Apache-2.0
+// Go's templates, as far as we go.
+// SPDX-License-Identifier: Apache-2.0
 #include "cli/template.hpp"
 
 #include <catch2/catch.hpp>

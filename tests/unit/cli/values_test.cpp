@@ -73,6 +73,7 @@ TEST_CASE("times are RFC 3339, and Go's zero time is no time") {
   CHECK_FALSE(parse_time("0001-01-01T00:00:00Z"));
   CHECK_FALSE(parse_time("yesterday"));
   CHECK(format_time({kSecond * 3 / 2}) == "1970-01-01 00:00:01.5 +0000 UTC");
+  CHECK(format_rfc3339({kSecond * 3 / 2}) == "1970-01-01T00:00:01.500000000Z");
 }
 
 TEST_CASE("a moment is a time, unix seconds, or so long before now") {
