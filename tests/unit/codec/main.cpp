@@ -1,3 +1,0 @@
-// Catch2's own main, compiled once for this program. SPDX-License-Identifier: Apache-2.0
-#define CATCH_CONFIG_MAIN
-#include <catch2/catch.hpp>
