@@ -1,0 +1,84 @@
+// The API's door: actions by hand, waits, exec. SPDX-License-Identifier: Apache-2.0
+#include <catch2/catch.hpp>
+
+#include "tests/unit/agent/world.hpp"
+
+namespace skep::agent::test {
+namespace {
+
+using model::TaskState;
+
+struct Running {
+  Running() : task(World::task(1)) {
+    world.start_agent();
+    world.assign({task});
+    REQUIRE(world.is(task, TaskState::running));
+  }
+  Containers& containers() { return world.agent->containers(); }
+
+  World world;
+  AssignedTask task;
+};
+
+TEST_CASE("a container killed by hand fails its task, and who waited gets the exit code") {
+  if (!can_run()) return;
+  Running node;
+  const std::string id = World::id(node.task);
+  const Status refused = node.world.run(node.containers().remove(id, /*force=*/false));
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().kind == ErrorKind::conflict);
+  REQUIRE(node.world.run(node.containers().kill(id, "SIGKILL")).has_value());
+  const Result<int64_t> code =
+      node.world.run(node.containers().wait(id, WaitCondition::not_running));
+  REQUIRE(code.has_value());
+  CHECK(*code == 137);
+  CHECK(node.world.is(node.task, TaskState::failed));
+  CHECK(node.world.last(node.task).error == "task: non-zero exit (137)");
+}
+
+TEST_CASE("an unknown container is told by the name it was asked for") {
+  if (!can_run()) return;
+  Running node;
+  const auto found = node.containers().find("nothing");
+  REQUIRE_FALSE(found.has_value());
+  CHECK(found.error().message == "No such container: nothing");
+  CHECK(node.containers().find(World::id(node.task).substr(0, 12)).has_value());
+}
+
+TEST_CASE("exec gives the output, and the exit code before the end of the streams") {
+  if (!can_run()) return;
+  Running node;
+  node.world.runtime.exec_output = "hello\n";
+  node.world.runtime.exec_exit = 7;
+  ExecConfig config;
+  config.container_id = World::id(node.task);
+  config.argv = {"echo", "hello"};
+  const Result<std::string> id = node.containers().exec_create(config);
+  REQUIRE(id.has_value());
+  auto streams = node.world.run(node.containers().exec_start(*id));
+  REQUIRE(streams.has_value());
+  const auto chunk = node.world.run((*streams)->read());
+  REQUIRE(chunk.has_value());
+  CHECK(chunk->bytes == "hello\n");
+  CHECK_FALSE(node.world.run((*streams)->read()).has_value());
+  CHECK(node.containers().exec_inspect(*id)->exit_code == 7);
+}
+
+TEST_CASE("a command that isn't there is exit code 127 with the reason on the stream") {
+  if (!can_run()) return;
+  Running node;
+  ExecConfig config;
+  config.container_id = World::id(node.task);
+  config.argv = {"missing"};
+  const Result<std::string> id = node.containers().exec_create(config);
+  REQUIRE(id.has_value());
+  auto streams = node.world.run(node.containers().exec_start(*id));
+  REQUIRE(streams.has_value());
+  const auto chunk = node.world.run((*streams)->read());
+  REQUIRE(chunk.has_value());
+  CHECK(chunk->bytes == "missing: executable file not found in $PATH\r\n");
+  CHECK(node.containers().exec_inspect(*id)->exit_code == 127);
+}
+
+}  // namespace
+}  // namespace skep::agent::test
