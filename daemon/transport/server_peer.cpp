@@ -10,6 +10,30 @@
 #include <exception>
 
 namespace skep::transport {
+namespace {
+
+constexpr bool same_number(rpc::Method wire, Method ours) {
+  return static_cast<int>(wire) == static_cast<int>(ours);
+}
+static_assert(same_number(rpc::METHOD_GET_ROOT, Method::get_root) &&
+              same_number(rpc::METHOD_ISSUE_CERTIFICATE, Method::issue_certificate) &&
+              same_number(rpc::METHOD_CERTIFICATE_STATUS, Method::certificate_status) &&
+              same_number(rpc::METHOD_SESSION, Method::session) &&
+              same_number(rpc::METHOD_HEARTBEAT, Method::heartbeat) &&
+              same_number(rpc::METHOD_ASSIGNMENTS, Method::assignments) &&
+              same_number(rpc::METHOD_STATUS, Method::status) &&
+              same_number(rpc::METHOD_AWAY, Method::away) &&
+              same_number(rpc::METHOD_LEAVE, Method::leave) &&
+              same_number(rpc::METHOD_RENEW_CERTIFICATE, Method::renew_certificate) &&
+              same_number(rpc::METHOD_MANAGERS, Method::managers) &&
+              same_number(rpc::METHOD_LOGS, Method::logs) &&
+              same_number(rpc::METHOD_RAFT, Method::raft) &&
+              same_number(rpc::METHOD_SNAPSHOT, Method::snapshot) &&
+              same_number(rpc::METHOD_FORWARD, Method::forward) &&
+              same_number(rpc::METHOD_READ_INDEX, Method::read_index) &&
+              same_number(rpc::METHOD_JOIN_RAFT, Method::join_raft));
+
+}  // namespace
 
 struct ServerPeer::Call {
   explicit Call(const asio::any_io_executor& loop) : deadline(loop) {}

@@ -1,0 +1,12 @@
+# The fuzzer of the node protocol's parsers; built on demand only (`ninja frame_fuzz`, clang).
+# The sources are compiled again, because the sanitisers must see the parsers themselves.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND TARGET skep_transport)
+  add_executable(frame_fuzz EXCLUDE_FROM_ALL
+    ${CMAKE_SOURCE_DIR}/tests/fuzz/frame_fuzz.cpp
+    ${CMAKE_SOURCE_DIR}/daemon/transport/frame_reader.cpp
+    ${CMAKE_SOURCE_DIR}/daemon/transport/address.cpp
+    ${CMAKE_SOURCE_DIR}/daemon/agent/assignment_state.cpp)
+  target_compile_options(frame_fuzz PRIVATE -fsanitize=fuzzer,address,undefined)
+  target_link_options(frame_fuzz PRIVATE -fsanitize=fuzzer,address,undefined)
+  target_link_libraries(frame_fuzz PRIVATE skep_rpc_proto skep_codec skep_model)
+endif()
