@@ -143,7 +143,7 @@ asio::awaitable<void> send_logs(Context& context, const std::string& id,
   };
   const Status read = co_await context.containers.logs(id, query, sink);
   if (read) co_return;
-  // The headers are gone: stream 3 is where the protocol has room for an error.
+  // The headers are gone: what went wrong can only be told as one more line of stderr.
   std::string frame = framed(true, "error from daemon in stream: " + read.error().message + "\n");
   co_await exchange.write(format.tty ? frame.substr(8) : std::move(frame));
 }

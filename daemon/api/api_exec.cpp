@@ -100,7 +100,7 @@ asio::awaitable<void> take_input(agent::ExecStreams& streams, Exchange& exchange
   co_await streams.close_input();
 }
 
-// Reads everything to the end, for nobody: a detached exec still has to be waited for.
+// Input nobody asked for is read and dropped, so that the client never blocks on sending it.
 asio::awaitable<void> discard_input(Exchange& exchange) {
   while (co_await exchange.read_raw()) {
   }

@@ -32,11 +32,20 @@ std::optional<std::string> first_difference(const Json& before, const Json& afte
   return before == after ? std::nullopt : std::optional<std::string>(path);
 }
 
+// Stock clients add the tag that a name without one means, to every spec they send back.
+std::string with_tag(std::string image) {
+  const size_t slash = image.rfind('/');
+  const size_t name = slash == std::string::npos ? 0 : slash;
+  if (image.empty() || image.find_first_of(":@", name) != std::string::npos) return image;
+  return image + ":latest";
+}
+
 Json normalised(const model::TaskSpec& task) {
   model::ServiceSpec spec;
   spec.task = task;
   spec = with_defaults(std::move(spec));
   if (spec.task.placement) spec.task.placement->constraints.clear();
+  spec.task.container.image = with_tag(std::move(spec.task.container.image));
   if (spec.task.runtime == "container") spec.task.runtime.clear();
   if (spec.task.container.isolation == "default") spec.task.container.isolation.clear();
   return Codec<model::TaskSpec>::print(spec.task);

@@ -144,6 +144,9 @@ TEST_CASE("templates differ by meaning, and the first field is named") {
   after.runtime = "container";     // the default
   after.registry_auth = "secret";  // not a field of the template
   CHECK_FALSE(first_template_difference(before, after));
+  // Bug seen: scaling a service made with an untagged image looked like a change of its image.
+  after.container.image = "httpd:latest";
+  CHECK_FALSE(first_template_difference(before, after));
   after.container.image = "httpd:2.4.35";
   after.force_update = 1;
   CHECK(first_template_difference(before, after) == "TaskTemplate.ContainerSpec.Image");
