@@ -247,8 +247,8 @@ asio::awaitable<void> Agent::Core::follow_health() {
 asio::awaitable<void> Agent::Core::sweep_forever() {
   while (true) {
     co_await sweep();
-    Signal never(loop_);
-    co_await never.changed_within(options_.sweep_period);
+    // Also when the runtime is back: what it could not list before is looked at then.
+    co_await runtime_back_.changed_within(options_.sweep_period);
   }
 }
 
