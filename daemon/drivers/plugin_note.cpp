@@ -152,6 +152,19 @@ Result<std::vector<Elf64_Phdr>> program_headers(int descriptor, const std::strin
     return fail(ErrorKind::invalid,
                 fmt::format("not_elf: {} is cut short; install it again", path));
   }
+  struct stat status {};
+  if (fstat(descriptor, &status) != 0) {
+    return fail(ErrorKind::internal, path + ": " + errno_text(errno));
+  }
+  const auto size = static_cast<uint64_t>(status.st_size);
+  for (const Elf64_Phdr& segment : headers) {
+    // The dynamic linker maps without looking; a missing page would end the daemon with SIGBUS.
+    if (segment.p_type == PT_LOAD &&
+        (segment.p_offset > size || segment.p_filesz > size - segment.p_offset)) {
+      return fail(ErrorKind::invalid,
+                  fmt::format("not_elf: {} is cut short; install it again", path));
+    }
+  }
   return headers;
 }
 

@@ -1,0 +1,151 @@
+// Loading a node's drivers, and the typed runtime client.
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/drivers/driver_set.hpp"
+
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <memory>
+
+#include "tests/unit/drivers/run.hpp"
+
+namespace {
+
+namespace asio = boost::asio;
+using namespace skep::drivers;
+using skep::ErrorKind;
+using skep::test::fake_plugin;
+using skep::test::run;
+
+// A set of drivers in a folder of its own.
+struct Fixture {
+  asio::io_context loop;
+  std::string folder;
+  std::unique_ptr<DriverSet> set;
+
+  Fixture() {
+    char name[] = "/tmp/driver-set-test-XXXXXX";
+    REQUIRE(mkdtemp(name) != nullptr);
+    folder = name;
+  }
+  ~Fixture() {
+    set.reset();
+    std::filesystem::remove_all(folder);
+  }
+  void load(std::vector<PluginConfig> configs) {
+    const PluginPlace place{folder + "/run", folder + "/data", "node-1"};
+    set = run(loop, DriverSet::load(std::move(configs), place));
+  }
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "each plugin's state is told, refused ones with their reason") {
+  load({{"good", fake_plugin("fake-behaviour"), std::nullopt, "{}"},
+        {"absent", "/does/not/exist.so", std::nullopt, "{}"},
+        {"picky", fake_plugin("fake-behaviour"), std::nullopt, "{\"refuse\": 1}"},
+        {"good", fake_plugin("fake-behaviour"), std::nullopt, "{}"},
+        {"text", fake_plugin("fake-behaviour"), std::nullopt, "no json"}});
+  const std::vector<DriverState> states = set->states();
+  REQUIRE(states.size() == 5);
+  CHECK_FALSE(states[0].refused.has_value());
+  CHECK(states[0].id == "fake-behaviour");
+  CHECK(states[0].probe == ProbeState::not_ready);
+  CHECK(states[0].reason == "warming up");
+  CHECK(std::filesystem::is_directory(folder + "/run/plugins/good"));
+  REQUIRE(states[1].refused.has_value());
+  CHECK(states[1].refused->kind == ErrorKind::not_found);
+  REQUIRE(states[2].refused.has_value());
+  CHECK(states[2].refused->message.find("config.refuse") != std::string::npos);
+  REQUIRE(states[3].refused.has_value());
+  CHECK(states[3].refused->message.find("duplicate_id") != std::string::npos);
+  REQUIRE(states[4].refused.has_value());
+
+  const auto runtime = set->runtime();
+  REQUIRE_FALSE(runtime.has_value());
+  CHECK(runtime.error().message.find("/does/not/exist.so") != std::string::npos);
+  const auto network = set->network("net-bridge");
+  REQUIRE_FALSE(network.has_value());
+  CHECK(network.error().message.find("net-bridge") != std::string::npos);
+  CHECK(set->network("good").error().kind == ErrorKind::invalid);
+  CHECK(set->network("absent").error().kind == ErrorKind::unavailable);
+  CHECK(set->network_ids().empty());
+  CHECK(set->plugin("good").has_value());
+}
+
+TEST_CASE_METHOD(Fixture, "the runtime client carries a request there and a state back") {
+  load({{"runtime", fake_plugin("fake-sdk"), std::nullopt, "{}"}});
+  REQUIRE(set->runtime().has_value());
+  RuntimeDriver& runtime = **set->runtime();
+  CHECK(set->states()[0].probe == ProbeState::ready);
+
+  ContainerRequest request;
+  request.id = "c1";
+  request.image = "docker.io/library/busybox:1";
+  request.command = std::vector<std::string>{};  // given and empty is not the same as absent
+  request.args = std::vector<std::string>{"sleep", "1"};
+  request.env = {"A=1"};
+  request.user = "1:1";
+  request.tty = true;
+  request.cap_add = {"NET_ADMIN"};
+  request.sysctls = {{"net.x", "1"}};
+  request.ulimits = {{"nofile", 10, 20}};
+  request.oom_score_adj = -5;
+  request.netns = "/run/netns/x";
+  request.cgroup_parent = "/skep/n";
+  request.nano_cpus = 500;
+  request.memory_bytes = 1 << 20;
+  request.mounts = {{ContainerMount::Type::tmpfs, "", "/t", true},
+                    {ContainerMount::Type::bind, "/a", "/b", false}};
+  request.labels = {{"l", "v"}};
+  request.log_dir = "/logs";
+  request.log_max_bytes = 1000;
+  request.log_max_files = 3;
+  const auto created = run(loop, runtime.create(request));
+  if (!created) FAIL(created.error().message);
+  CHECK(created->handle == R"({"v":1})");
+  CHECK(created->image_id == "sha256:1");
+
+  const auto state = run(loop, runtime.inspect("c1"));
+  if (!state) FAIL(state.error().message);
+  CHECK(state->spec == request);
+  CHECK(state->state == ContainerState::State::stopped);
+  CHECK(state->exit_code == 137);
+  CHECK(state->oom_killed);
+  CHECK(state->argv == std::vector<std::string>{"sh"});
+
+  CHECK(run(loop, runtime.start("c1"))->pid == 42);
+  CHECK(run(loop, runtime.restore("c1", created->handle)).has_value());
+  CHECK(run(loop, runtime.restore("c1", "no json")).error().kind == ErrorKind::invalid);
+  CHECK(run(loop, runtime.restore_done({"c1"})).has_value());
+}
+
+TEST_CASE_METHOD(Fixture, "the runtime client passes errors on and survives bad documents") {
+  load({{"runtime", fake_plugin("fake-sdk"), std::nullopt, "{}"}});
+  REQUIRE(set->runtime().has_value());
+  RuntimeDriver& runtime = **set->runtime();
+  ContainerRequest request;
+  request.image = "absent";
+  const auto missing = run(loop, runtime.create(request));
+  REQUIRE_FALSE(missing.has_value());
+  CHECK(missing.error().kind == ErrorKind::not_found);
+  CHECK(missing.error().message == "No such image: absent");
+  CHECK(run(loop, runtime.stop("c", "", 10)).error().kind == ErrorKind::unavailable);
+  CHECK(run(loop, runtime.wait("c")).error().kind == ErrorKind::unimplemented);
+  CHECK(run(loop, runtime.exec_wait("c", "e")).error().kind == ErrorKind::unimplemented);
+  CHECK(run(loop, runtime.image_list()).error().kind == ErrorKind::unimplemented);
+  const auto list = run(loop, runtime.list());
+  REQUIRE_FALSE(list.has_value());
+  CHECK(list.error().kind == ErrorKind::internal);
+
+  std::vector<RuntimeEvent> events;
+  const auto ended =
+      run(loop, runtime.events([&](RuntimeEvent event) { events.push_back(std::move(event)); }));
+  CHECK(ended.error().kind == ErrorKind::unavailable);
+  REQUIRE(events.size() == 2);  // the one of an unknown type was passed over
+  CHECK(events[0].type == RuntimeEvent::Type::gap);
+  CHECK(events[1].type == RuntimeEvent::Type::exited);
+  CHECK(events[1].exit_code == 3);
+}
