@@ -1,5 +1,5 @@
-// The kernel's files. In v1 each controller has a tree of its own under /sys/fs/cgroup, hybrid machines
-// have "unified" beside them; in v2 the one tree is /sys/fs/cgroup itself.
+// The kernel's files. In v1 each controller has a tree of its own under /sys/fs/cgroup, hybrid
+// machines have "unified" beside them; in v2 the one tree is /sys/fs/cgroup itself.
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/cgroup.hpp"
 
@@ -36,7 +36,9 @@ std::optional<uint64_t> read_keyed(const fs::path& file, const std::string& key)
   return std::nullopt;
 }
 
-fs::path below(const fs::path& root, const std::string& path) { return root.string() + path; }
+fs::path below(const fs::path& root, const std::string& path) {
+  return root.string() + path;
+}
 
 std::vector<fs::path> hierarchies() {
   if (is_unified()) return {mount_point};
@@ -76,8 +78,9 @@ std::optional<CgroupUsage> read_usage(const std::string& path) {
 
 bool was_oom_killed(const std::string& path) {
   const auto kills =
-      is_unified() ? read_keyed(below(mount_point, path) / "memory.events", "oom_kill")
-                   : read_keyed(below(mount_point / "memory", path) / "memory.oom_control", "oom_kill");
+      is_unified()
+          ? read_keyed(below(mount_point, path) / "memory.events", "oom_kill")
+          : read_keyed(below(mount_point / "memory", path) / "memory.oom_control", "oom_kill");
   return kills.value_or(0) > 0;
 }
 

@@ -1,6 +1,6 @@
-// Reading a container's cgroup straight from the kernel: usage, kills for want of memory, and the removal
-// of an empty folder that a killed shim left behind. Knows v1, hybrid and v2; writes no limit, those are
-// runc's. Everything is "if it is there": a container that ended has no usage.
+// Reading a container's cgroup straight from the kernel: usage, kills for want of memory, and the
+// removal of an empty folder that a killed shim left behind. Knows v1, hybrid and v2; writes no
+// limit, those are runc's. Everything is "if it is there": a container that ended has no usage.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

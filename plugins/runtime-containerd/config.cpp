@@ -1,6 +1,6 @@
-// Reading the configuration. The logger stands beside the driver's .so; since a host may have loaded the
-// driver from an anonymous copy of the file, "log_program" can say where it is instead, and the folder
-// layout of an installation (bin/ beside lib/skep/plugins/) is tried last.
+// Reading the configuration. The logger stands beside the driver's .so; since a host may have
+// loaded the driver from an anonymous copy of the file, "log_program" can say where it is instead,
+// and the folder layout of an installation (bin/ beside lib/skep/plugins/) is tried last.
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/config.hpp"
 

@@ -1,7 +1,6 @@
-// What configure() hands over: where containerd is, under which namespace and snapshotter to work, and
-// which node this is. A member nobody knows is refused, because a misspelt one would otherwise silently
-// mean its default.
-// SPDX-License-Identifier: Apache-2.0
+// What configure() hands over: where containerd is, under which namespace and snapshotter to work,
+// and which node this is. A member nobody knows is refused, because a misspelt one would otherwise
+// silently mean its default. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <filesystem>

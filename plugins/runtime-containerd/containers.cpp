@@ -1,7 +1,7 @@
-// Making, running and removing. A container comes into being in this order, all of it under a lease so
-// that garbage collection keeps off: lease and image lookup side by side, snapshot, record, task. Each
-// step is undone when a later one fails; what a crash in between leaves is found by its label and
-// deleted after the next restore.
+// Making, running and removing. A container comes into being in this order, all of it under a lease
+// so that garbage collection keeps off: lease and image lookup side by side, snapshot, record,
+// task. Each step is undone when a later one fails; what a crash in between leaves is found by its
+// label and deleted after the next restore.
 //
 // A record without a task is a container whose shim died (or whose machine was started anew): it is
 // told as stopped with exit code 255, because nobody knows the real one any more.
@@ -61,11 +61,15 @@ json request_of(const ContainerRecord& record) {
 
 const char* state_name(types::Status status) {
   switch (status) {
-    case types::CREATED: return "created";
-    case types::RUNNING: return "running";
+    case types::CREATED:
+      return "created";
+    case types::RUNNING:
+      return "running";
     case types::PAUSED:
-    case types::PAUSING: return "paused";
-    default: return "stopped";
+    case types::PAUSING:
+      return "paused";
+    default:
+      return "stopped";
   }
 }
 
@@ -137,8 +141,8 @@ ContainerRecord Containers::record(const std::string& id) {
   return record;
 }
 
-// What an earlier call with the same id came to: its answer when it was the same request and is whole,
-// nothing when there is none (remains of a crash are removed).
+// What an earlier call with the same id came to: its answer when it was the same request and is
+// whole, nothing when there is none (remains of a crash are removed).
 std::optional<json> Containers::existing(const json& request) {
   const std::string id = id_of(request);
   containers::GetContainerRequest ask;
@@ -185,7 +189,8 @@ json Containers::create(const json& request) {
   leases::CreateRequest lease;
   lease.set_id("skep-" + draft.id);
   (*lease.mutable_labels())[node_label] = config_.node;
-  (*lease.mutable_labels())["containerd.io/gc.expire"] = rfc3339(time(nullptr) + lease_lifetime_s, 0);
+  (*lease.mutable_labels())["containerd.io/gc.expire"] =
+      rfc3339(time(nullptr) + lease_lifetime_s, 0);
   auto leased =
       rpc_.begin<leases::CreateResponse>("/containerd.services.leases.v1.Leases/Create", lease);
   draft.under_lease.lease = lease.id();
@@ -202,14 +207,16 @@ json Containers::create(const json& request) {
     undo(draft);
     if (failure.code() != SKEP_E_EXISTS || draft.has_record) throw;
     if (std::optional<json> answer = existing(request)) return *answer;
-    throw Failure(SKEP_E_BUSY, "removed the remains of an earlier container with the id " + draft.id);
+    throw Failure(SKEP_E_BUSY,
+                  "removed the remains of an earlier container with the id " + draft.id);
   } catch (const std::exception&) {
     undo(draft);
     throw;
   }
   leases::DeleteRequest over;
   over.set_id(lease.id());
-  rpc_.async<Empty>("/containerd.services.leases.v1.Leases/Delete", over, {}, [](RpcStatus, Empty&) {});
+  rpc_.async<Empty>("/containerd.services.leases.v1.Leases/Delete", over, {},
+                    [](RpcStatus, Empty&) {});
   return {{"handle", {{"version", 1}}}, {"image_id", draft.image->id}};
 }
 
@@ -234,8 +241,8 @@ void Containers::prepare_snapshot(Draft& draft) {
 
 void Containers::create_record(Draft& draft) {
   const json& image = draft.image->run_config();
-  const User user = resolve_user(user_text(draft.request, image), text_list(draft.request, "groups"),
-                                 layers_of(draft.snapshot));
+  const User user = resolve_user(user_text(draft.request, image),
+                                 text_list(draft.request, "groups"), layers_of(draft.snapshot));
   draft.spec = container_spec(draft.request, image, user);
   containers::CreateContainerRequest request;
   ContainerRecord& record = *request.mutable_container();
@@ -267,8 +274,8 @@ void Containers::create_task(Draft& draft) {
   if (!request.terminal()) request.set_stderr(uri);
   CallOptions options = draft.under_lease;
   options.timeout_ms = task_timeout_ms;
-  auto started = rpc_.begin<tasks::CreateTaskResponse>(
-      "/containerd.services.tasks.v1.Tasks/Create", request, options);
+  auto started = rpc_.begin<tasks::CreateTaskResponse>("/containerd.services.tasks.v1.Tasks/Create",
+                                                       request, options);
   const RpcStatus status = started.status();
   if (status.ok()) return;
   if (status.code == RpcCode::unavailable || status.code == RpcCode::deadline_exceeded) {
@@ -280,8 +287,8 @@ void Containers::create_task(Draft& draft) {
 }
 
 void Containers::undo(const Draft& draft) {
-  // Best effort by nature: what can't be undone now is found by its label after the next restore, and
-  // its lease is left to expire, so that the list of leases tells of it until then.
+  // Best effort by nature: what can't be undone now is found by its label after the next restore,
+  // and its lease is left to expire, so that the list of leases tells of it until then.
   bool leave_to_clean_up = false;
   const auto attempt = [&](auto action) {
     try {
@@ -294,9 +301,8 @@ void Containers::undo(const Draft& draft) {
     attempt([&] { delete_task(draft.id, true); });
     containers::DeleteContainerRequest request;
     request.set_id(draft.id);
-    attempt([&] {
-      rpc_.call<Empty>("/containerd.services.containers.v1.Containers/Delete", request);
-    });
+    attempt(
+        [&] { rpc_.call<Empty>("/containerd.services.containers.v1.Containers/Delete", request); });
     remove_cgroup(cgroup_path(draft.request));
     monitor_.disown(draft.id);
   }
@@ -304,7 +310,8 @@ void Containers::undo(const Draft& draft) {
   if (leave_to_clean_up) return;
   leases::DeleteRequest over;
   over.set_id("skep-" + draft.id);
-  rpc_.async<Empty>("/containerd.services.leases.v1.Leases/Delete", over, {}, [](RpcStatus, Empty&) {});
+  rpc_.async<Empty>("/containerd.services.leases.v1.Leases/Delete", over, {},
+                    [](RpcStatus, Empty&) {});
 }
 
 std::string Containers::log_uri(const json& request) const {
@@ -312,8 +319,9 @@ std::string Containers::log_uri(const json& request) const {
   const std::string dir = log.value("dir", std::string());
   if (dir.empty()) return {};
   if (config_.log_program.empty()) {
-    throw Failure(SKEP_E_PRECONDITION, "skep-log was not found beside the driver; "
-                                       "set config.log_program");
+    throw Failure(SKEP_E_PRECONDITION,
+                  "skep-log was not found beside the driver; "
+                  "set config.log_program");
   }
   std::error_code error;
   fs::create_directories(dir, error);
@@ -343,7 +351,8 @@ json Containers::start(const json& request) {
     std::ifstream in(start_file(id));
     std::string started_at;
     in >> started_at;
-    return {{"pid", process.pid()}, {"started_at", started_at.empty() ? now_rfc3339() : started_at}};
+    return {{"pid", process.pid()},
+            {"started_at", started_at.empty() ? now_rfc3339() : started_at}};
   }
   if (process.status() != types::CREATED) {
     throw Failure(SKEP_E_PRECONDITION, "container " + id + " has ended and can't be started again");
@@ -357,7 +366,8 @@ json Containers::start(const json& request) {
   auto started =
       rpc_.begin<tasks::StartResponse>("/containerd.services.tasks.v1.Tasks/Start", start, options);
   const RpcStatus status = started.status();
-  if (!status.ok() && (says_missing_program(status.message) || says_not_executable(status.message))) {
+  if (!status.ok() &&
+      (says_missing_program(status.message) || says_not_executable(status.message))) {
     throw Failure(SKEP_E_INVALID, useful_part(status.message));
   }
   throw_if_failed(status);
@@ -441,8 +451,7 @@ void Containers::stop(HeldPtr held) {
     const auto image_id = known.labels().find(image_id_label);
     if (image_id != known.labels().end()) {
       try {
-        signal_text =
-            images_.find(known.image())->run_config().value("StopSignal", std::string());
+        signal_text = images_.find(known.image())->run_config().value("StopSignal", std::string());
       } catch (const Failure&) {
         signal_text.clear();  // the image was removed meanwhile: the default it is
       }
@@ -465,7 +474,8 @@ void Containers::stop(HeldPtr held) {
   rpc_.async<Empty>("/containerd.services.tasks.v1.Tasks/Kill", kill, {},
                     [this, held, id, grace_ms](RpcStatus sent, Empty&) {
                       if (sent.code == RpcCode::unavailable) return held->fail(sent);
-                      await_end(held, id, grace_ms, [this, held, id] { kill_then_await(held, id); });
+                      await_end(held, id, grace_ms,
+                                [this, held, id] { kill_then_await(held, id); });
                     });
 }
 
@@ -491,8 +501,8 @@ void Containers::delete_task(const std::string& id, bool force) {
   CallOptions options;
   options.timeout_ms = task_timeout_ms;
   const auto try_delete = [&] {
-    auto done = rpc_.begin<tasks::DeleteResponse>("/containerd.services.tasks.v1.Tasks/Delete", request,
-                                                  options);
+    auto done = rpc_.begin<tasks::DeleteResponse>("/containerd.services.tasks.v1.Tasks/Delete",
+                                                  request, options);
     return done.status();
   };
   RpcStatus status;
@@ -519,7 +529,8 @@ void Containers::delete_task(const std::string& id, bool force) {
   }
   if (status.ok() || status.code == RpcCode::not_found) return;
   if (!force && status.code == RpcCode::failed_precondition) {
-    throw Failure(SKEP_E_PRECONDITION, "container " + id + " is running: stop it first, or use force");
+    throw Failure(SKEP_E_PRECONDITION,
+                  "container " + id + " is running: stop it first, or use force");
   }
   throw_if_failed(status);
 }
@@ -528,8 +539,7 @@ void Containers::delete_snapshot(const std::string& id) {
   snapshots::RemoveSnapshotRequest request;
   request.set_snapshotter(config_.snapshotter);
   request.set_key(id);
-  auto removed =
-      rpc_.begin<Empty>("/containerd.services.snapshots.v1.Snapshots/Remove", request);
+  auto removed = rpc_.begin<Empty>("/containerd.services.snapshots.v1.Snapshots/Remove", request);
   const RpcStatus status = removed.status();
   if (status.code != RpcCode::not_found) throw_if_failed(status);
 }
@@ -706,8 +716,8 @@ void Containers::clean_up() {
   }
   leases::ListRequest list_leases;
   list_leases.add_filters(ours);
-  const auto left = rpc_.call<leases::ListResponse>("/containerd.services.leases.v1.Leases/List",
-                                                    list_leases);
+  const auto left =
+      rpc_.call<leases::ListResponse>("/containerd.services.leases.v1.Leases/List", list_leases);
   for (const leases::Lease& lease : left.leases()) {
     const std::string id = lease.id().starts_with("skep-") ? lease.id().substr(5) : lease.id();
     const std::lock_guard lock(mutex_);

@@ -1,7 +1,7 @@
 // The containers of this node: the operations of skep.runtime/1 but for the streams, which are the
-// monitor's. All state is containerd's: the request lies in the container record as an extension, what
-// became of the process in its shim. The one thing containerd does not keep, the time of the start, is a
-// small file in the driver's data folder; without it started_at is merely absent.
+// monitor's. All state is containerd's: the request lies in the container record as an extension,
+// what became of the process in its shim. The one thing containerd does not keep, the time of the
+// start, is a small file in the driver's data folder; without it started_at is merely absent.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -32,7 +32,8 @@ using ProcessRecord = ::containerd::v1::types::Process;
 
 inline constexpr const char* node_label = "io.skep.node";
 
-// Each method is the operation of the same name in runtime.h; those that block are for host threads.
+// Each method is the operation of the same name in runtime.h; those that block are for host
+// threads.
 class Containers {
  public:
   Containers(Rpc& rpc, const Config& config, ImageStore& images, Monitor& monitor);
@@ -66,7 +67,8 @@ class Containers {
   void delete_task(const std::string& id, bool force);
   void delete_snapshot(const std::string& id);
   sdk::json describe(const ContainerRecord& record, const ProcessRecord* process) const;
-  void await_end(HeldPtr held, const std::string& id, int timeout_ms, std::function<void()> on_timeout);
+  void await_end(HeldPtr held, const std::string& id, int timeout_ms,
+                 std::function<void()> on_timeout);
   void kill_then_await(HeldPtr held, const std::string& id);
   std::filesystem::path start_file(const std::string& id) const;
 

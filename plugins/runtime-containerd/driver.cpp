@@ -1,6 +1,6 @@
 // The driver "runtime-containerd": the descriptor, the tables, and the instance that ties the rooms
-// together. Nothing happens before configure(); after it one thread serves containerd's answers, and
-// a timer on it asks the host which held operations it no longer wants.
+// together. Nothing happens before configure(); after it one thread serves containerd's answers,
+// and a timer on it asks the host which held operations it no longer wants.
 //
 // Order of ending: held operations first, then the connection with its callbacks, then what the
 // callbacks refer to.
@@ -45,8 +45,8 @@ struct Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Callbacks use the session itself, never the driver's pointer to it, which is already empty while
-  // the session ends.
+  // Callbacks use the session itself, never the driver's pointer to it, which is already empty
+  // while the session ends.
   void check_held() {
     rpc.after(check_interval_ms, [this] {
       held.check_all();
@@ -165,9 +165,8 @@ void ContainerdDriver::hold(Call call, Begin begin) {
 
 json ContainerdDriver::configure(const json& request) {
   if (session_) throw Failure(SKEP_E_EXISTS, "the driver is configured already");
-  session_ = std::make_unique<Session>(Config::parse(request), [this](int level, std::string text) {
-    log(level, text);
-  });
+  session_ = std::make_unique<Session>(Config::parse(request),
+                                       [this](int level, std::string text) { log(level, text); });
   session_->monitor.begin();
   session_->check_held();
   return json::object();
@@ -195,34 +194,40 @@ json ContainerdDriver::probe(const json&) {
 json ContainerdDriver::dump(const json&) {
   if (!session_) return {{"configured", false}};
   const Monitor::Health health = session_->monitor.health();
-  return {{"address", session_->config.address},
-          {"namespace", session_->config.space},
-          {"node", session_->config.node},
-          {"log_program", session_->config.log_program.string()},
-          {"healthy", health.healthy},
-          {"reason", health.reason},
-          {"version", health.version},
-          {"draining", draining_.load()}};
+  return {
+      {"address", session_->config.address}, {"namespace", session_->config.space},
+      {"node", session_->config.node},       {"log_program", session_->config.log_program.string()},
+      {"healthy", health.healthy},           {"reason", health.reason},
+      {"version", health.version},           {"draining", draining_.load()}};
 }
 
 using Me = ContainerdDriver;
 using sdk::op;
 
 const void* ContainerdDriver::interface(std::string_view id) noexcept {
-  static const skep_base_1 base = {
-      sizeof base,           0, op<&Me::capabilities>, op<&Me::configure>, op<&Me::probe>,
-      op<&Me::restore>,      op<&Me::restore_done>,    op<&Me::drain>,     op<&Me::shutdown>,
-      op<&Me::dump>};
-  static const skep_runtime_1 runtime = {
-      sizeof runtime,   0, op<&Me::fingerprint>, op<&Me::create>, op<&Me::start>,
-      op<&Me::wait>,    op<&Me::stop>,           op<&Me::signal>, op<&Me::remove>,
-      op<&Me::inspect>, op<&Me::list>,           op<&Me::events>, op<&Me::stats>};
-  static const skep_runtime_exec_1 exec = {
-      sizeof exec,         0, op<&Me::exec_create>,      op<&Me::exec_start>, op<&Me::exec_resize>,
-      op<&Me::exec_wait>,  op<&Me::exec_close_stdin>,    op<&Me::exec_signal>};
-  static const skep_runtime_images_1 images = {
-      sizeof images, 0, op<&Me::image_pull>, op<&Me::image_inspect>, op<&Me::image_list>,
-      op<&Me::image_remove>};
+  static const skep_base_1 base = {sizeof base,           0,
+                                   op<&Me::capabilities>, op<&Me::configure>,
+                                   op<&Me::probe>,        op<&Me::restore>,
+                                   op<&Me::restore_done>, op<&Me::drain>,
+                                   op<&Me::shutdown>,     op<&Me::dump>};
+  static const skep_runtime_1 runtime = {sizeof runtime,       0,
+                                         op<&Me::fingerprint>, op<&Me::create>,
+                                         op<&Me::start>,       op<&Me::wait>,
+                                         op<&Me::stop>,        op<&Me::signal>,
+                                         op<&Me::remove>,      op<&Me::inspect>,
+                                         op<&Me::list>,        op<&Me::events>,
+                                         op<&Me::stats>};
+  static const skep_runtime_exec_1 exec = {sizeof exec,
+                                           0,
+                                           op<&Me::exec_create>,
+                                           op<&Me::exec_start>,
+                                           op<&Me::exec_resize>,
+                                           op<&Me::exec_wait>,
+                                           op<&Me::exec_close_stdin>,
+                                           op<&Me::exec_signal>};
+  static const skep_runtime_images_1 images = {sizeof images,       0,
+                                               op<&Me::image_pull>, op<&Me::image_inspect>,
+                                               op<&Me::image_list>, op<&Me::image_remove>};
   if (id == SKEP_BASE_1) return &base;
   if (id == SKEP_RUNTIME_1) return &runtime;
   if (id == SKEP_RUNTIME_EXEC_1) return &exec;

@@ -1,7 +1,6 @@
-// Exec processes. Names of users are looked up in the running container's root, reached through its main
-// process, so that what was added to /etc/passwd since its start counts. A process that failed to start
-// is deleted at once: nobody would wait for it.
-// SPDX-License-Identifier: Apache-2.0
+// Exec processes. Names of users are looked up in the running container's root, reached through its
+// main process, so that what was added to /etc/passwd since its start counts. A process that failed
+// to start is deleted at once: nobody would wait for it. SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/exec.hpp"
 
 #include <google/protobuf/empty.pb.h>
@@ -22,7 +21,8 @@ using sdk::json;
 
 namespace {
 
-constexpr const char* process_type_url = "types.containerd.io/opencontainers/runtime-spec/1/Process";
+constexpr const char* process_type_url =
+    "types.containerd.io/opencontainers/runtime-spec/1/Process";
 constexpr size_t windows_max = 4096;  // processes whose host never waited for them
 
 template <class Request>
@@ -91,7 +91,8 @@ json Execs::create(const json& request) {
 
 json Execs::start(const json& request) {
   const auto start = for_process<tasks::StartRequest>(request);
-  auto started = rpc_.begin<tasks::StartResponse>("/containerd.services.tasks.v1.Tasks/Start", start);
+  auto started =
+      rpc_.begin<tasks::StartResponse>("/containerd.services.tasks.v1.Tasks/Start", start);
   const RpcStatus status = started.status();
   if (!status.ok()) {
     forget(start.exec_id());

@@ -1,6 +1,6 @@
-// Reading manifests and configs. An index that has nothing for this machine is an error that says which
-// platforms it has; attestation entries ("unknown/unknown") are passed over like any other platform.
-// SPDX-License-Identifier: Apache-2.0
+// Reading manifests and configs. An index that has nothing for this machine is an error that says
+// which platforms it has; attestation entries ("unknown/unknown") are passed over like any other
+// platform. SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/image_store.hpp"
 
 #include <sys/utsname.h>
@@ -107,7 +107,8 @@ ImageFactsPtr ImageStore::load(const std::string& target_digest) {
   const std::string config = read_content(facts->id);
   facts->config = sdk::json::parse(config);
   facts->size += static_cast<int64_t>(config.size());
-  for (const sdk::json& layer : manifest.at("layers")) facts->size += layer.value("size", int64_t{0});
+  for (const sdk::json& layer : manifest.at("layers"))
+    facts->size += layer.value("size", int64_t{0});
   facts->diff_ids = facts->config.at("rootfs").at("diff_ids").get<std::vector<std::string>>();
   facts->chain_id = chain_of(facts->diff_ids);
   return facts;

@@ -1,6 +1,7 @@
-// Pull, list and remove. The end of a pull reads the new image's config, which blocks; that is done on
-// one thread of its own, since neither the host's threads nor the callback thread may wait for a pull. What a registry said is only in the error's text: the few patterns that tell wrong credentials,
-// a missing image and an absent registry apart stand together in fail_pull().
+// Pull, list and remove. The end of a pull reads the new image's config, which blocks; that is done
+// on one thread of its own, since neither the host's threads nor the callback thread may wait for a
+// pull. What a registry said is only in the error's text: the few patterns that tell wrong
+// credentials, a missing image and an absent registry apart stand together in fail_pull().
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/images.hpp"
 
@@ -43,9 +44,9 @@ void fail_pull(Held& held, const std::string& reference, const RpcStatus& status
   if (status.code == RpcCode::unimplemented) {
     return held.fail(SKEP_E_PRECONDITION, "CRI is disabled in containerd's config.toml");
   }
-  if (contains_any(text, {"401 Unauthorized", "403 Forbidden", "authorization failed",
-                          "insufficient_scope", "failed to fetch oauth token",
-                          "failed to fetch anonymous token"}) &&
+  if (contains_any(
+          text, {"401 Unauthorized", "403 Forbidden", "authorization failed", "insufficient_scope",
+                 "failed to fetch oauth token", "failed to fetch anonymous token"}) &&
       !contains(text, "dial tcp")) {
     return held.fail(SKEP_E_DENIED, "pull access denied for " + reference + ": " + text);
   }
@@ -67,7 +68,7 @@ void fail_pull(Held& held, const std::string& reference, const RpcStatus& status
 
 struct Images::Progress {
   HeldPtr held;
-  bool over = false;                   // of the callback thread
+  bool over = false;                    // of the callback thread
   std::map<std::string, int64_t> open;  // layer -> its size, of the callback thread
 };
 
@@ -102,8 +103,7 @@ void Images::poll(std::shared_ptr<Progress> progress) {
 }
 
 void Images::pull(HeldPtr held) {
-  const std::string reference =
-      normalise_reference(held->request().at("image").get<std::string>());
+  const std::string reference = normalise_reference(held->request().at("image").get<std::string>());
   cri::PullImageRequest request;
   request.mutable_image()->set_image(reference);
   const json auth = held->request().value("auth", json::object());
@@ -246,13 +246,16 @@ json Images::remove(const json& request) {
   const bool by_id = known.facts->id == name;
   std::vector<std::string> tags;
   for (const Record& record : known.records) {
-    if (!record.name.starts_with("sha256:") && !contains(record.name, "@")) tags.push_back(record.name);
+    if (!record.name.starts_with("sha256:") && !contains(record.name, "@"))
+      tags.push_back(record.name);
   }
-  const bool other_tags = !by_id && std::any_of(tags.begin(), tags.end(),
-                                                [&](const std::string& tag) { return tag != name; });
+  const bool other_tags =
+      !by_id &&
+      std::any_of(tags.begin(), tags.end(), [&](const std::string& tag) { return tag != name; });
   if (by_id && tags.size() > 1 && !request.value("force", false)) {
-    throw Failure(SKEP_E_BUSY, "image " + reference + " has several tags: remove them one by one, "
-                               "or use force");
+    throw Failure(SKEP_E_BUSY, "image " + reference +
+                                   " has several tags: remove them one by one, "
+                                   "or use force");
   }
   if (!other_tags && !request.value("force", false)) {
     const auto reply = rpc_.call<containers::ListContainersResponse>(

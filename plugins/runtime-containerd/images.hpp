@@ -1,7 +1,7 @@
 // The images of the node: skep.runtime.images/1. Pulling is left to containerd's CRI plugin, which
-// resolves mirrors, checks digests and unpacks; its one answer is given progress by watching the content
-// store's open writes. CRI keeps an image under three names (tag, digest, id): here it is one image.
-// SPDX-License-Identifier: Apache-2.0
+// resolves mirrors, checks digests and unpacks; its one answer is given progress by watching the
+// content store's open writes. CRI keeps an image under three names (tag, digest, id): here it is
+// one image. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <condition_variable>
@@ -19,7 +19,8 @@
 
 namespace skep::containerd {
 
-// Each method is the operation of the same name in runtime.h; those that block are for host threads.
+// Each method is the operation of the same name in runtime.h; those that block are for host
+// threads.
 class Images {
  public:
   Images(Rpc& rpc, ImageStore& store);
@@ -31,7 +32,8 @@ class Images {
   sdk::json inspect(const sdk::json& request);
   sdk::json list();
   sdk::json remove(const sdk::json& request);
-  // False when containerd runs without its CRI plugin; true also when containerd can't be asked. Blocks.
+  // False when containerd runs without its CRI plugin; true also when containerd can't be asked.
+  // Blocks.
   bool cri_answers();
 
  private:

@@ -1,10 +1,11 @@
-// The monitor's states: connecting (ask the version) -> subscribing (publish proofs until one is heard)
-// -> standing -> broken -> connecting. All of that runs on the callback thread; `generation_` makes late
-// callbacks of an earlier attempt harmless.
+// The monitor's states: connecting (ask the version) -> subscribing (publish proofs until one is
+// heard)
+// -> standing -> broken -> connecting. All of that runs on the callback thread; `generation_` makes
+// late callbacks of an earlier attempt harmless.
 //
-// The shim sends events of one container in order, but repeats and reorders them when containerd was
-// away in between. advance() puts create < start < exit < delete right again: a step that was passed is
-// dropped, and an exit that comes before its start makes the start be told first.
+// The shim sends events of one container in order, but repeats and reorders them when containerd
+// was away in between. advance() puts create < start < exit < delete right again: a step that was
+// passed is dropped, and an exit that comes before its start makes the start be told first.
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/monitor.hpp"
 

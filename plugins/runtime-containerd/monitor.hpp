@@ -1,12 +1,13 @@
-// The driver's one subscription to containerd's task events, and what follows from whether it stands:
-// the health that fingerprint() tells, the events() streams, and the "gap" that asks the host to list
-// again. containerd does not say when a subscription has begun, so the monitor publishes an event of its
-// own and takes its return for the proof; only then does it tell "healthy" and the gap. When the
-// connection breaks it tries again for ever, with a bounded and jittered pause.
+// The driver's one subscription to containerd's task events, and what follows from whether it
+// stands: the health that fingerprint() tells, the events() streams, and the "gap" that asks the
+// host to list again. containerd does not say when a subscription has begun, so the monitor
+// publishes an event of its own and takes its return for the proof; only then does it tell
+// "healthy" and the gap. When the connection breaks it tries again for ever, with a bounded and
+// jittered pause.
 //
-// Events of containers that are not ours are dropped: the set of our ids is filled by create and, after
-// each reconnect, by a listing that ends before the gap is told.
-// SPDX-License-Identifier: Apache-2.0
+// Events of containers that are not ours are dropped: the set of our ids is filled by create and,
+// after each reconnect, by a listing that ends before the gap is told. SPDX-License-Identifier:
+// Apache-2.0
 #pragma once
 
 #include <deque>

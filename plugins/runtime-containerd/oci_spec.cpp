@@ -1,7 +1,7 @@
-// Docker's defaults as data, and the few rules that combine them with the request. cgroup v1 hosts get
-// the host's cgroup namespace and v2 hosts a private one, as with Docker; seccomp is not set. What is
-// deliberately absent: nothing here looks at the network, the host's namespace path is taken as it is.
-// SPDX-License-Identifier: Apache-2.0
+// Docker's defaults as data, and the few rules that combine them with the request. cgroup v1 hosts
+// get the host's cgroup namespace and v2 hosts a private one, as with Docker; seccomp is not set.
+// What is deliberately absent: nothing here looks at the network, the host's namespace path is
+// taken as it is. SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/oci_spec.hpp"
 
 #include <sys/resource.h>
@@ -20,21 +20,55 @@ namespace {
 
 constexpr int64_t cpu_period_us = 100'000;
 constexpr uint64_t open_files_max = 1'048'576;
-constexpr const char* default_path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr const char* default_path =
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-constexpr const char* all_capabilities[] = {
-    "CHOWN",           "DAC_OVERRIDE",   "DAC_READ_SEARCH", "FOWNER",        "FSETID",
-    "KILL",            "SETGID",         "SETUID",          "SETPCAP",       "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN",       "NET_RAW",       "IPC_LOCK",
-    "IPC_OWNER",       "SYS_MODULE",     "SYS_RAWIO",       "SYS_CHROOT",    "SYS_PTRACE",
-    "SYS_PACCT",       "SYS_ADMIN",      "SYS_BOOT",        "SYS_NICE",      "SYS_RESOURCE",
-    "SYS_TIME",        "SYS_TTY_CONFIG", "MKNOD",           "LEASE",         "AUDIT_WRITE",
-    "AUDIT_CONTROL",   "SETFCAP",        "MAC_OVERRIDE",    "MAC_ADMIN",     "SYSLOG",
-    "WAKE_ALARM",      "BLOCK_SUSPEND",  "AUDIT_READ",      "PERFMON",       "BPF",
-    "CHECKPOINT_RESTORE"};
+constexpr const char* all_capabilities[] = {"CHOWN",
+                                            "DAC_OVERRIDE",
+                                            "DAC_READ_SEARCH",
+                                            "FOWNER",
+                                            "FSETID",
+                                            "KILL",
+                                            "SETGID",
+                                            "SETUID",
+                                            "SETPCAP",
+                                            "LINUX_IMMUTABLE",
+                                            "NET_BIND_SERVICE",
+                                            "NET_BROADCAST",
+                                            "NET_ADMIN",
+                                            "NET_RAW",
+                                            "IPC_LOCK",
+                                            "IPC_OWNER",
+                                            "SYS_MODULE",
+                                            "SYS_RAWIO",
+                                            "SYS_CHROOT",
+                                            "SYS_PTRACE",
+                                            "SYS_PACCT",
+                                            "SYS_ADMIN",
+                                            "SYS_BOOT",
+                                            "SYS_NICE",
+                                            "SYS_RESOURCE",
+                                            "SYS_TIME",
+                                            "SYS_TTY_CONFIG",
+                                            "MKNOD",
+                                            "LEASE",
+                                            "AUDIT_WRITE",
+                                            "AUDIT_CONTROL",
+                                            "SETFCAP",
+                                            "MAC_OVERRIDE",
+                                            "MAC_ADMIN",
+                                            "SYSLOG",
+                                            "WAKE_ALARM",
+                                            "BLOCK_SUSPEND",
+                                            "AUDIT_READ",
+                                            "PERFMON",
+                                            "BPF",
+                                            "CHECKPOINT_RESTORE"};
 constexpr const char* default_capabilities[] = {
-    "CHOWN",  "DAC_OVERRIDE", "FSETID",  "FOWNER",           "MKNOD",      "NET_RAW", "SETGID",
-    "SETUID", "SETFCAP",      "SETPCAP", "NET_BIND_SERVICE", "SYS_CHROOT", "KILL",    "AUDIT_WRITE"};
+    "CHOWN",   "DAC_OVERRIDE", "FSETID",           "FOWNER",
+    "MKNOD",   "NET_RAW",      "SETGID",           "SETUID",
+    "SETFCAP", "SETPCAP",      "NET_BIND_SERVICE", "SYS_CHROOT",
+    "KILL",    "AUDIT_WRITE"};
 
 std::string capability_name(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
@@ -112,8 +146,8 @@ std::vector<std::string> arguments(const json& request, const json& image) {
   return argv;
 }
 
-// Docker's default, or what this machine lets us hand on when that is less: a limit above our own is
-// refused to runc where the right to raise limits is missing.
+// Docker's default, or what this machine lets us hand on when that is less: a limit above our own
+// is refused to runc where the right to raise limits is missing.
 uint64_t open_files_limit() {
   rlimit own{};
   if (getrlimit(RLIMIT_NOFILE, &own) != 0) return open_files_max;
@@ -201,8 +235,10 @@ json mounts(const json& request) {
   const char* const mode = request.value("privileged", false) ? "rw" : "ro";
   const auto mount = [](const char* target, const char* type, const char* source,
                         std::vector<std::string> options) {
-    return json{
-        {"destination", target}, {"type", type}, {"source", source}, {"options", std::move(options)}};
+    return json{{"destination", target},
+                {"type", type},
+                {"source", source},
+                {"options", std::move(options)}};
   };
   json list = {
       mount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}),
@@ -235,18 +271,18 @@ json device_rules(bool privileged) {
   };
   return {
       {{"allow", false}, {"access", "rwm"}},
-      allow("c", -1, -1, "m"),      // making any node is harmless without the right to open it
+      allow("c", -1, -1, "m"),  // making any node is harmless without the right to open it
       allow("b", -1, -1, "m"),
-      allow("c", 1, 5, "rwm"),      // zero
-      allow("c", 1, 3, "rwm"),      // null
-      allow("c", 1, 8, "rwm"),      // random
-      allow("c", 1, 9, "rwm"),      // urandom
-      allow("c", 1, 7, "rwm"),      // full
-      allow("c", 5, 0, "rwm"),      // tty
-      allow("c", 5, 1, "rwm"),      // console
-      allow("c", 5, 2, "rwm"),      // ptmx
-      allow("c", 136, -1, "rwm"),   // pts
-      allow("c", 10, 200, "rwm"),   // net/tun, which also needs NET_ADMIN
+      allow("c", 1, 5, "rwm"),     // zero
+      allow("c", 1, 3, "rwm"),     // null
+      allow("c", 1, 8, "rwm"),     // random
+      allow("c", 1, 9, "rwm"),     // urandom
+      allow("c", 1, 7, "rwm"),     // full
+      allow("c", 5, 0, "rwm"),     // tty
+      allow("c", 5, 1, "rwm"),     // console
+      allow("c", 5, 2, "rwm"),     // ptmx
+      allow("c", 136, -1, "rwm"),  // pts
+      allow("c", 10, 200, "rwm"),  // net/tun, which also needs NET_ADMIN
   };
 }
 
@@ -286,9 +322,9 @@ json linux_member(const json& request) {
                  {"cgroupsPath", request.value("cgroup_parent", std::string("/skep")) + "/" +
                                      request.at("id").get<std::string>()}};
   if (!request.value("privileged", false)) {
-    member["maskedPaths"] = {"/proc/asound", "/proc/acpi",       "/proc/kcore",
-                             "/proc/keys",   "/proc/latency_stats", "/proc/timer_list",
-                             "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi",
+    member["maskedPaths"] = {"/proc/asound",      "/proc/acpi",          "/proc/kcore",
+                             "/proc/keys",        "/proc/latency_stats", "/proc/timer_list",
+                             "/proc/timer_stats", "/proc/sched_debug",   "/proc/scsi",
                              "/sys/firmware"};
     member["readonlyPaths"] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                                "/proc/sysrq-trigger"};
@@ -336,11 +372,13 @@ json exec_process(const json& request, const json& spec, const User& user) {
   if (tty) merge_env(env, {"TERM=xterm"});
   merge_env(env, text_list(request, "env"));
   process["env"] = env;
-  if (const std::string directory = request.value("working_dir", std::string()); !directory.empty()) {
+  if (const std::string directory = request.value("working_dir", std::string());
+      !directory.empty()) {
     process["cwd"] = directory;
   }
   process["user"] = user_member(user);
-  std::set<std::string> names = process.at("capabilities").at("bounding").get<std::set<std::string>>();
+  std::set<std::string> names =
+      process.at("capabilities").at("bounding").get<std::set<std::string>>();
   if (request.value("privileged", false)) names = known_capabilities();
   process["capabilities"] = capability_sets(names, user.uid);
   if (tty && request.value("rows", 0) > 0 && request.value("cols", 0) > 0) {

@@ -1,6 +1,6 @@
-// The OCI runtime specification (config.json of runc) for a container or a further process in one: a
-// pure function of the host's request, the image's config and the resolved user. What nobody asked for
-// is what Docker gives: its capabilities, masked paths, devices and mounts.
+// The OCI runtime specification (config.json of runc) for a container or a further process in one:
+// a pure function of the host's request, the image's config and the resolved user. What nobody
+// asked for is what Docker gives: its capabilities, masked paths, devices and mounts.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

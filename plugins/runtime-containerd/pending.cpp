@@ -1,5 +1,5 @@
-// Held operations. The host's functions are called with the operation's own lock held, so that an item
-// can never follow the end; they only copy and return. The abandon action runs without it.
+// Held operations. The host's functions are called with the operation's own lock held, so that an
+// item can never follow the end; they only copy and return. The abandon action runs without it.
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/pending.hpp"
 

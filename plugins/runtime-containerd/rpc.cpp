@@ -1,11 +1,11 @@
-// The one place that includes gRPC. Messages cross as ByteBuffers through the generic stub, so a single
-// instantiation of gRPC's templates serves every method. A call with streamed replies is opened as a
-// two-way stream that writes one message: on the wire it is the same.
+// The one place that includes gRPC. Messages cross as ByteBuffers through the generic stub, so a
+// single instantiation of gRPC's templates serves every method. A call with streamed replies is
+// opened as a two-way stream that writes one message: on the wire it is the same.
 //
-// Lifetime: each operation owns itself and dies in proceed(), on the queue's thread; `live` names those
-// that a shutdown has to cancel. Operations are only started under the lock that also guards `closing`,
-// because gRPC aborts the process when something is started on a queue that was shut down.
-// SPDX-License-Identifier: Apache-2.0
+// Lifetime: each operation owns itself and dies in proceed(), on the queue's thread; `live` names
+// those that a shutdown has to cancel. Operations are only started under the lock that also guards
+// `closing`, because gRPC aborts the process when something is started on a queue that was shut
+// down. SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/rpc.hpp"
 
 #include <grpcpp/alarm.h>
@@ -197,8 +197,8 @@ struct Rpc::Impl {
   std::unique_ptr<grpc::GenericStub> stub;
   grpc::CompletionQueue queue;
   mutable std::mutex mutex;
-  bool closing = false;           // guarded by mutex
-  std::set<Operation*> live;      // guarded by mutex
+  bool closing = false;       // guarded by mutex
+  std::set<Operation*> live;  // guarded by mutex
   std::condition_variable none_live;
   std::thread thread;
 
@@ -242,7 +242,9 @@ Rpc::Rpc(const std::string& address, std::string containerd_namespace)
   impl_->thread = std::thread([impl = impl_.get()] { impl->serve(); });
 }
 
-Rpc::~Rpc() { stop(); }
+Rpc::~Rpc() {
+  stop();
+}
 
 void Rpc::stop() {
   {
@@ -308,18 +310,29 @@ void Rpc::after(int delay_ms, std::function<void()> action) {
 
 int to_skep_code(RpcCode code) {
   switch (code) {
-    case RpcCode::ok: return SKEP_OK;
-    case RpcCode::cancelled: return SKEP_E_CANCELLED;
-    case RpcCode::invalid_argument: return SKEP_E_INVALID;
-    case RpcCode::deadline_exceeded: return SKEP_E_DEADLINE;
-    case RpcCode::not_found: return SKEP_E_NOTFOUND;
-    case RpcCode::already_exists: return SKEP_E_EXISTS;
+    case RpcCode::ok:
+      return SKEP_OK;
+    case RpcCode::cancelled:
+      return SKEP_E_CANCELLED;
+    case RpcCode::invalid_argument:
+      return SKEP_E_INVALID;
+    case RpcCode::deadline_exceeded:
+      return SKEP_E_DEADLINE;
+    case RpcCode::not_found:
+      return SKEP_E_NOTFOUND;
+    case RpcCode::already_exists:
+      return SKEP_E_EXISTS;
     case RpcCode::permission_denied:
-    case RpcCode::unauthenticated: return SKEP_E_DENIED;
-    case RpcCode::failed_precondition: return SKEP_E_PRECONDITION;
-    case RpcCode::unimplemented: return SKEP_E_UNIMPLEMENTED;
-    case RpcCode::unavailable: return SKEP_E_UNAVAILABLE;
-    case RpcCode::unknown: break;
+    case RpcCode::unauthenticated:
+      return SKEP_E_DENIED;
+    case RpcCode::failed_precondition:
+      return SKEP_E_PRECONDITION;
+    case RpcCode::unimplemented:
+      return SKEP_E_UNIMPLEMENTED;
+    case RpcCode::unavailable:
+      return SKEP_E_UNAVAILABLE;
+    case RpcCode::unknown:
+      break;
   }
   return SKEP_E_INTERNAL;
 }

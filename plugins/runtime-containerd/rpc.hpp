@@ -1,10 +1,11 @@
-// Calls to containerd over gRPC without generated stubs. A call is a method name, a request message and
-// an empty reply; gRPC itself is included in rpc.cpp alone, because its headers and its symbols are the
-// most expensive thing in this driver. One thread serves the completion queue and runs every callback,
-// timers included; so callbacks never run at the same time as each other, and must not block.
+// Calls to containerd over gRPC without generated stubs. A call is a method name, a request message
+// and an empty reply; gRPC itself is included in rpc.cpp alone, because its headers and its symbols
+// are the most expensive thing in this driver. One thread serves the completion queue and runs
+// every callback, timers included; so callbacks never run at the same time as each other, and must
+// not block.
 //
-// Each call carries the containerd namespace. A call on a broken connection fails at once instead of
-// waiting; reconnecting is gRPC's, with a back-off of at most two seconds.
+// Each call carries the containerd namespace. A call on a broken connection fails at once instead
+// of waiting; reconnecting is gRPC's, with a back-off of at most two seconds.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -92,23 +93,27 @@ class Rpc {
   // `address` is the path of containerd's socket. Connects on the first call.
   Rpc(const std::string& address, std::string containerd_namespace);
   ~Rpc();
-  // Cancels what is in flight, runs its callbacks, and ends the thread. What is started later is answered
-  // `cancelled` at once. To be called while everything that callbacks refer to still exists.
+  // Cancels what is in flight, runs its callbacks, and ends the thread. What is started later is
+  // answered `cancelled` at once. To be called while everything that callbacks refer to still
+  // exists.
   void stop();
   Rpc(const Rpc&) = delete;
   Rpc& operator=(const Rpc&) = delete;
 
-  // Starts a call with one reply. `reply` must live until `done` ran: let `done` own it. [any-thread]
+  // Starts a call with one reply. `reply` must live until `done` ran: let `done` own it.
+  // [any-thread]
   CallHandlePtr start(const char* method, const Message& request, Message* reply,
                       const CallOptions& options, Done done);
   // Starts a call whose answer is a stream of messages. [any-thread]
   CallHandlePtr stream(const char* method, const Message& request, const CallOptions& options,
                        OnMessage on_message, Done done);
-  // Runs `action` on the callback thread after a while; not at all if the Rpc ends before. [any-thread]
+  // Runs `action` on the callback thread after a while; not at all if the Rpc ends before.
+  // [any-thread]
   void after(int delay_ms, std::function<void()> action);
 
   template <class Reply>
-  Started<Reply> begin(const char* method, const Message& request, const CallOptions& options = {}) {
+  Started<Reply> begin(const char* method, const Message& request,
+                       const CallOptions& options = {}) {
     auto state = std::make_shared<typename Started<Reply>::State>();
     Started<Reply> started(state);
     start(method, request, &state->reply, options,
@@ -126,8 +131,9 @@ class Rpc {
                       std::function<void(RpcStatus, Reply&)> done) {
     auto reply = std::make_shared<Reply>();
     Message* out = reply.get();
-    return start(method, request, out, options,
-                 [reply, done = std::move(done)](RpcStatus status) { done(std::move(status), *reply); });
+    return start(method, request, out, options, [reply, done = std::move(done)](RpcStatus status) {
+      done(std::move(status), *reply);
+    });
   }
 
   // True when the driver is ending; what is started now is answered `cancelled` at once.

@@ -1,7 +1,6 @@
-// The translations. Signals are a table, because names must not depend on the C library's; runc's errors
-// are cut at the known prefixes, since the wrapping (containerd, shim, runc create, init, exec) only
-// repeats itself.
-// SPDX-License-Identifier: Apache-2.0
+// The translations. Signals are a table, because names must not depend on the C library's; runc's
+// errors are cut at the known prefixes, since the wrapping (containerd, shim, runc create, init,
+// exec) only repeats itself. SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/text.hpp"
 
 #include <google/protobuf/timestamp.pb.h>
@@ -21,13 +20,13 @@ namespace skep::containerd {
 namespace {
 
 constexpr std::array<std::pair<std::string_view, int>, 31> signal_names{{
-    {"HUP", SIGHUP},       {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"ILL", SIGILL},
-    {"TRAP", SIGTRAP},     {"ABRT", SIGABRT}, {"BUS", SIGBUS},   {"FPE", SIGFPE},
-    {"KILL", SIGKILL},     {"USR1", SIGUSR1}, {"SEGV", SIGSEGV}, {"USR2", SIGUSR2},
-    {"PIPE", SIGPIPE},     {"ALRM", SIGALRM}, {"TERM", SIGTERM}, {"CHLD", SIGCHLD},
-    {"CONT", SIGCONT},     {"STOP", SIGSTOP}, {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN},
-    {"TTOU", SIGTTOU},     {"URG", SIGURG},   {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ},
-    {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH}, {"IO", SIGIO},
+    {"HUP", SIGHUP},       {"INT", SIGINT},   {"QUIT", SIGQUIT},     {"ILL", SIGILL},
+    {"TRAP", SIGTRAP},     {"ABRT", SIGABRT}, {"BUS", SIGBUS},       {"FPE", SIGFPE},
+    {"KILL", SIGKILL},     {"USR1", SIGUSR1}, {"SEGV", SIGSEGV},     {"USR2", SIGUSR2},
+    {"PIPE", SIGPIPE},     {"ALRM", SIGALRM}, {"TERM", SIGTERM},     {"CHLD", SIGCHLD},
+    {"CONT", SIGCONT},     {"STOP", SIGSTOP}, {"TSTP", SIGTSTP},     {"TTIN", SIGTTIN},
+    {"TTOU", SIGTTOU},     {"URG", SIGURG},   {"XCPU", SIGXCPU},     {"XFSZ", SIGXFSZ},
+    {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF}, {"WINCH", SIGWINCH},   {"IO", SIGIO},
     {"PWR", SIGPWR},       {"SYS", SIGSYS},   {"STKFLT", SIGSTKFLT},
 }};
 constexpr uint32_t signal_max = 64;
@@ -79,7 +78,9 @@ std::string now_rfc3339() {
   return rfc3339(now.tv_sec, static_cast<int32_t>(now.tv_nsec));
 }
 
-bool is_set(const google::protobuf::Timestamp& time) { return time.seconds() > 0; }
+bool is_set(const google::protobuf::Timestamp& time) {
+  return time.seconds() > 0;
+}
 
 uint32_t parse_signal(std::string_view text) {
   uint32_t number = 0;
@@ -105,8 +106,9 @@ std::string normalise_reference(std::string_view reference) {
   }
   const size_t first_slash = name.find('/');
   const std::string first = name.substr(0, first_slash);
-  const bool has_registry = first_slash != std::string::npos &&
-                            (first.find_first_of(".:") != std::string::npos || first == "localhost");
+  const bool has_registry =
+      first_slash != std::string::npos &&
+      (first.find_first_of(".:") != std::string::npos || first == "localhost");
   if (!has_registry) {
     const bool official = first_slash == std::string::npos;
     name.insert(0, official ? "docker.io/library/" : "docker.io/");
@@ -129,10 +131,16 @@ std::string repository_of(std::string_view reference) {
 
 std::string useful_part(std::string_view text) {
   static constexpr std::string_view prefixes[] = {
-      "failed to create shim task: ", "failed to start shim: ", "OCI runtime create failed: ",
-      "OCI runtime start failed: ",   "OCI runtime exec failed: ", "exec failed: ",
-      "runc create failed: ",         "unable to start container process: ",
-      "starting container process caused: ", "cannot start a stopped process: ",
+      "failed to create shim task: ",
+      "failed to start shim: ",
+      "OCI runtime create failed: ",
+      "OCI runtime start failed: ",
+      "OCI runtime exec failed: ",
+      "exec failed: ",
+      "runc create failed: ",
+      "unable to start container process: ",
+      "starting container process caused: ",
+      "cannot start a stopped process: ",
   };
   for (const std::string_view prefix : prefixes) {
     if (const size_t at = text.find(prefix); at != std::string_view::npos) {

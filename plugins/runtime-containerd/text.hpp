@@ -23,8 +23,8 @@ bool is_set(const google::protobuf::Timestamp& time);
 // "SIGTERM", "term" or "15" -> 15. Throws Failure(SKEP_E_INVALID).
 uint32_t parse_signal(std::string_view text);
 
-// "httpd" -> "docker.io/library/httpd:latest". A tag beside a digest is dropped: containerd's CRI stores
-// such an image by its digest alone. An image id ("sha256:...") stays as it is.
+// "httpd" -> "docker.io/library/httpd:latest". A tag beside a digest is dropped: containerd's CRI
+// stores such an image by its digest alone. An image id ("sha256:...") stays as it is.
 std::string normalise_reference(std::string_view reference);
 // "docker.io/library/httpd:2.4" -> "docker.io".
 std::string registry_of(std::string_view reference);

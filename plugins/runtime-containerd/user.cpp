@@ -1,7 +1,6 @@
 // Users and groups. Within layers the first one that has the file counts; a character device 0/0 is
-// overlayfs' mark for a file that an upper layer deleted. That a whole /etc was made opaque by an upper
-// layer is told by an attribute, and ends the search too.
-// SPDX-License-Identifier: Apache-2.0
+// overlayfs' mark for a file that an upper layer deleted. That a whole /etc was made opaque by an
+// upper layer is told by an attribute, and ends the search too. SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/user.hpp"
 
 #include <fcntl.h>
@@ -72,7 +71,8 @@ std::string read_etc(const RootLayers& layers, const char* name) {
     if (is_whiteout(root.get(), "etc") || is_whiteout(root.get(), path.c_str())) return {};
     const Descriptor file(open_inside(root.get(), path.c_str(), O_RDONLY | O_NONBLOCK));
     struct stat about {};
-    if (file && fstat(file.get(), &about) == 0 && S_ISREG(about.st_mode)) return read_all(file.get());
+    if (file && fstat(file.get(), &about) == 0 && S_ISREG(about.st_mode))
+      return read_all(file.get());
     const std::string etc = layer / "etc";
     char value = 0;
     if (getxattr(etc.c_str(), "trusted.overlay.opaque", &value, 1) == 1 && value == 'y') return {};

@@ -1,7 +1,7 @@
-/* Lines and their JSON. {"time": RFC 3339 with nanoseconds, "stream": ..., "log": TEXT}: TEXT keeps its
- * newline, so that a reader can put the stream together again exactly; a piece of a line that was too
- * long, or that the container left without a newline at its end, has none, and "partial":true tells a
- * cut. Bytes that are not UTF-8 become U+FFFD, since JSON can't carry them.
+/* Lines and their JSON. {"time": RFC 3339 with nanoseconds, "stream": ..., "log": TEXT}: TEXT keeps
+ * its newline, so that a reader can put the stream together again exactly; a piece of a line that
+ * was too long, or that the container left without a newline at its end, has none, and
+ * "partial":true tells a cut. Bytes that are not UTF-8 become U+FFFD, since JSON can't carry them.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +31,8 @@ static size_t utf8_length(const unsigned char* bytes, size_t left) {
   return length;
 }
 
-/* Appends `bytes` as the inside of a JSON string; at most six bytes come out for each that goes in. */
+/* Appends `bytes` as the inside of a JSON string; at most six bytes come out for each that goes in.
+ */
 static char* put_escaped(char* out, const char* bytes, size_t length) {
   static const char hex[] = "0123456789abcdef";
   const unsigned char* in = (const unsigned char*)bytes;

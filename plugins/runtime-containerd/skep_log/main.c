@@ -1,12 +1,12 @@
 /* skep-log: the program containerd's shim starts for a container whose output goes to binary://. It
  * reads the container's stdout on fd 3 and stderr on fd 4, closes fd 5 to say that it is ready, and
- * writes JSON lines (line.c) into a rotated file (sink.c) until both streams have ended. Arguments are
- * pairs in any order: dir DIR, max_bytes N, max_files N.
+ * writes JSON lines (line.c) into a rotated file (sink.c) until both streams have ended. Arguments
+ * are pairs in any order: dir DIR, max_bytes N, max_files N.
  *
- * It lives and dies with the container, so it does not end at SIGTERM: the shim sends that when it closes
- * the pipes, and their end comes right after it. Nobody reads its exit status (the shim takes the end of
- * fd 5 for readiness, however it came), so the driver makes sure of the folder before it starts one.
- * SPDX-License-Identifier: Apache-2.0 */
+ * It lives and dies with the container, so it does not end at SIGTERM: the shim sends that when it
+ * closes the pipes, and their end comes right after it. Nobody reads its exit status (the shim
+ * takes the end of fd 5 for readiness, however it came), so the driver makes sure of the folder
+ * before it starts one. SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -52,7 +52,8 @@ int main(int count, char** arguments) {
   }
   close(fd_ready);
 
-  struct pollfd polled[2] = {{.fd = fd_stdout, .events = POLLIN}, {.fd = fd_stderr, .events = POLLIN}};
+  struct pollfd polled[2] = {{.fd = fd_stdout, .events = POLLIN},
+                             {.fd = fd_stderr, .events = POLLIN}};
   while (polled[0].fd >= 0 || polled[1].fd >= 0) {
     if (poll(polled, 2, -1) < 0) {
       if (errno == EINTR) continue;

@@ -1,7 +1,7 @@
 /* The rotated file: json.log is the current one, json.log.1 the one before it, and so on up to
- * json.log.(max_files - 1), after which the oldest is dropped. A reader that follows json.log sees its
- * inode change. Each record is written at once with one write(2); a record that can't be written (disk
- * full, folder gone) is dropped, and the file is opened anew before the next.
+ * json.log.(max_files - 1), after which the oldest is dropped. A reader that follows json.log sees
+ * its inode change. Each record is written at once with one write(2); a record that can't be
+ * written (disk full, folder gone) is dropped, and the file is opened anew before the next.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>

@@ -102,7 +102,8 @@ TEST_CASE("events of a container come in order after a gap item, and none of str
 TEST_CASE("stop lets a program end by itself within the grace") {
   World& world = World::get();
   const auto plugin = world.plugin();
-  const std::string id = run(world, *plugin, "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done");
+  const std::string id =
+      run(world, *plugin, "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done");
   while (world.log_of(id).find("up") == std::string::npos) std::this_thread::sleep_for(10ms);
   CHECK(plugin->call(plugin->runtime->stop, {{"id", id}, {"grace_ms", 20'000}}).ok());
   CHECK(inspect(*plugin, id).at("exit_code") == 7);
@@ -124,7 +125,8 @@ TEST_CASE("stop kills a program that ignores the signal once the grace is over")
 TEST_CASE("a signal reaches the program, and one that has ended refuses it") {
   World& world = World::get();
   const auto plugin = world.plugin();
-  const std::string id = run(world, *plugin, "trap 'exit 9' HUP; echo up; while :; do sleep 0.05; done");
+  const std::string id =
+      run(world, *plugin, "trap 'exit 9' HUP; echo up; while :; do sleep 0.05; done");
   while (world.log_of(id).find("up") == std::string::npos) std::this_thread::sleep_for(10ms);
   CHECK(plugin->call(plugin->runtime->signal, {{"id", id}, {"signal", "SIGHUP"}}).ok());
   CHECK(plugin->call(plugin->runtime->wait, {{"id", id}}).reply.at("exit_code") == 9);
@@ -145,12 +147,14 @@ TEST_CASE("remove refuses a running container unless forced, and leaves nothing"
   CHECK(plugin->call(plugin->runtime->remove, {{"id", id}, {"force", true}}).ok());
   CHECK(world.shell("find /sys/fs/cgroup -type d -name '" + id + "'").empty());
   const std::string ctr = "ctr -a " + world.folder() + "/c.sock -n k8s.io ";
-  const std::string left =
-      world.shell(ctr + "containers ls; " + ctr + "tasks ls; " + ctr + "snapshots ls; " + ctr + "leases ls");
+  const std::string left = world.shell(ctr + "containers ls; " + ctr + "tasks ls; " + ctr +
+                                       "snapshots ls; " + ctr + "leases ls");
   CHECK(left.find(id) == std::string::npos);
 }
 
-TEST_CASE("a program that is missing or can't be executed is refused with the reason, and nothing is left") {
+TEST_CASE(
+    "a program that is missing or can't be executed is refused with the reason, and nothing is "
+    "left") {
   World& world = World::get();
   const auto plugin = world.plugin();
   for (const char* program : {"no-such-program", "/etc/plain"}) {
@@ -205,7 +209,8 @@ TEST_CASE("the log has each line with its time and stream") {
   World& world = World::get();
   const auto plugin = world.plugin();
   const std::string id =
-      run(world, *plugin, "echo 'out \"quoted\"'; echo err >&2; printf tail; head -c 20000 /dev/zero >&2");
+      run(world, *plugin,
+          "echo 'out \"quoted\"'; echo err >&2; printf tail; head -c 20000 /dev/zero >&2");
   plugin->call(plugin->runtime->wait, {{"id", id}});
   remove(*plugin, id);  // ends the logger, so the file is whole
   std::string out;

@@ -51,14 +51,14 @@ TEST_CASE("an exec runs with its output in the FIFOs and its exit code told") {
   Output out(world.folder() + "/exec-out");
   Output err(world.folder() + "/exec-err");
   const json both = {{"id", id}, {"exec_id", exec_id}};
-  const Outcome made = plugin->call(plugin->exec->create,
-                                    {{"id", id},
-                                     {"exec_id", exec_id},
-                                     {"argv", {"sh", "-c", "id -u; echo $MORE; echo bad >&2; exit 5"}},
-                                     {"env", {"MORE=more"}},
-                                     {"user", "alice"},
-                                     {"stdout", out.path()},
-                                     {"stderr", err.path()}});
+  const Outcome made = plugin->call(
+      plugin->exec->create, {{"id", id},
+                             {"exec_id", exec_id},
+                             {"argv", {"sh", "-c", "id -u; echo $MORE; echo bad >&2; exit 5"}},
+                             {"env", {"MORE=more"}},
+                             {"user", "alice"},
+                             {"stdout", out.path()},
+                             {"stderr", err.path()}});
   INFO(made.error);
   REQUIRE(made.ok());
   const Outcome started = plugin->call(plugin->exec->start, both);
@@ -80,11 +80,12 @@ TEST_CASE("an exec reads its input until the host closes it") {
   const int writer = open(in.c_str(), O_RDWR | O_NONBLOCK);
   Output out(world.folder() + "/exec-out");
   const json both = {{"id", id}, {"exec_id", exec_id}};
-  REQUIRE(plugin->call(plugin->exec->create, {{"id", id},
-                                              {"exec_id", exec_id},
-                                              {"argv", {"cat"}},
-                                              {"stdin", in},
-                                              {"stdout", out.path()}})
+  REQUIRE(plugin
+              ->call(plugin->exec->create, {{"id", id},
+                                            {"exec_id", exec_id},
+                                            {"argv", {"cat"}},
+                                            {"stdin", in},
+                                            {"stdout", out.path()}})
               .ok());
   const Outcome started = plugin->call(plugin->exec->start, both);
   INFO(started.error);
@@ -107,14 +108,16 @@ TEST_CASE("an exec with a terminal has the size it was given, also before its st
   const std::string exec_id = world.new_id();
   Output out(world.folder() + "/exec-out");
   json both = {{"id", id}, {"exec_id", exec_id}};
-  const std::string script = "trap 'stty size; exit 0' WINCH; stty size; while :; do sleep 0.05; done";
-  REQUIRE(plugin->call(plugin->exec->create, {{"id", id},
-                                              {"exec_id", exec_id},
-                                              {"argv", {"sh", "-c", script}},
-                                              {"tty", true},
-                                              {"rows", 30},
-                                              {"cols", 100},
-                                              {"stdout", out.path()}})
+  const std::string script =
+      "trap 'stty size; exit 0' WINCH; stty size; while :; do sleep 0.05; done";
+  REQUIRE(plugin
+              ->call(plugin->exec->create, {{"id", id},
+                                            {"exec_id", exec_id},
+                                            {"argv", {"sh", "-c", script}},
+                                            {"tty", true},
+                                            {"rows", 30},
+                                            {"cols", 100},
+                                            {"stdout", out.path()}})
               .ok());
   const Outcome started = plugin->call(plugin->exec->start, both);
   INFO(started.error);
@@ -140,8 +143,9 @@ TEST_CASE("an exec of a missing program, or in a container that has ended, tells
   const std::string id = run(world, *plugin, "sleep 60");
   const std::string exec_id = world.new_id();
   const json both = {{"id", id}, {"exec_id", exec_id}};
-  REQUIRE(plugin->call(plugin->exec->create,
-                       {{"id", id}, {"exec_id", exec_id}, {"argv", {"no-such-program"}}})
+  REQUIRE(plugin
+              ->call(plugin->exec->create,
+                     {{"id", id}, {"exec_id", exec_id}, {"argv", {"no-such-program"}}})
               .ok());
   const Outcome started = plugin->call(plugin->exec->start, both);
   INFO(started.error);
@@ -149,8 +153,9 @@ TEST_CASE("an exec of a missing program, or in a container that has ended, tells
   CHECK(started.error.find("executable file not found in $PATH") != std::string::npos);
   CHECK(started.error.starts_with("exec: \"no-such-program\""));
   plugin->call(plugin->runtime->stop, {{"id", id}, {"grace_ms", 0}});
-  CHECK(plugin->call(plugin->exec->create,
-                     {{"id", id}, {"exec_id", world.new_id()}, {"argv", {"true"}}})
+  CHECK(plugin
+            ->call(plugin->exec->create,
+                   {{"id", id}, {"exec_id", world.new_id()}, {"argv", {"true"}}})
             .status == SKEP_E_PRECONDITION);
   remove(*plugin, id);
 }

@@ -32,8 +32,9 @@ class Registry {
  public:
   explicit Registry(const World& world) : host_("127.0.0.1:" + std::to_string(free_port())) {
     const std::string config = world.folder() + "/registry.yml";
-    std::ofstream(config) << "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: "
-                          << world.folder() << "/registry}}\nhttp: {addr: '" << host_ << "'}\n";
+    std::ofstream(config)
+        << "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: "
+        << world.folder() << "/registry}}\nhttp: {addr: '" << host_ << "'}\n";
     pid_ = fork();
     if (pid_ == 0) {
       if (freopen("/dev/null", "w", stderr) == nullptr) _exit(126);
@@ -94,11 +95,13 @@ TEST_CASE("an image is pulled, is one image under all its names, runs, and is re
   json request = world.request(id, "true");
   request["image"] = name;
   REQUIRE(plugin->call(plugin->runtime->create, request).ok());
-  const Outcome untagged = plugin->call(plugin->images->remove, {{"image", name}, {"force", false}});
+  const Outcome untagged =
+      plugin->call(plugin->images->remove, {{"image", name}, {"force", false}});
   INFO(untagged.error);
   REQUIRE(untagged.ok());
   CHECK(untagged.reply.at("deleted").empty());
-  const Outcome used = plugin->call(plugin->images->remove, {{"image", image_name}, {"force", false}});
+  const Outcome used =
+      plugin->call(plugin->images->remove, {{"image", image_name}, {"force", false}});
   CHECK(used.status == SKEP_E_BUSY);
   CHECK(used.error.find(id) != std::string::npos);
   remove(*plugin, id);

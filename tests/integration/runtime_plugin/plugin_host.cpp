@@ -11,8 +11,12 @@
 namespace skep::test {
 
 namespace {
-Operation* from(skep_op* op) { return reinterpret_cast<Operation*>(op); }
-std::string text(skep_str view) { return std::string(view.ptr ? view.ptr : "", view.len); }
+Operation* from(skep_op* op) {
+  return reinterpret_cast<Operation*>(op);
+}
+std::string text(skep_str view) {
+  return std::string(view.ptr ? view.ptr : "", view.len);
+}
 }  // namespace
 
 Operation::~Operation() {
@@ -99,22 +103,28 @@ skep_host Plugin::make_host() {
 const skep_plugin* Plugin::descriptor() {
   static void* const library = dlopen(SKEP_TEST_PLUGIN, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) throw std::runtime_error(dlerror());
-  const auto query = reinterpret_cast<const skep_plugin* (*)()>(dlsym(library, "skep_plugin_query"));
+  const auto query =
+      reinterpret_cast<const skep_plugin* (*)()>(dlsym(library, "skep_plugin_query"));
   return query();
 }
 
 Plugin::Plugin(const json& config, const std::string& node, const std::string& data_dir)
     : host_(make_host()), instance_(descriptor()->create(&host_)) {
-  const auto table = [this](const char* id) { return instance_->get_interface(instance_->self, id); };
+  const auto table = [this](const char* id) {
+    return instance_->get_interface(instance_->self, id);
+  };
   base = static_cast<const skep_base_1*>(table(SKEP_BASE_1));
   runtime = static_cast<const skep_runtime_1*>(table(SKEP_RUNTIME_1));
   exec = static_cast<const skep_runtime_exec_1*>(table(SKEP_RUNTIME_EXEC_1));
   images = static_cast<const skep_runtime_images_1*>(table(SKEP_RUNTIME_IMAGES_1));
-  configured = call(base->configure,
-                    {{"config", config}, {"node", node}, {"data_dir", data_dir}, {"run_dir", data_dir}});
+  configured =
+      call(base->configure,
+           {{"config", config}, {"node", node}, {"data_dir", data_dir}, {"run_dir", data_dir}});
 }
 
-Plugin::~Plugin() { instance_->destroy(instance_->self); }
+Plugin::~Plugin() {
+  instance_->destroy(instance_->self);
+}
 
 OperationPtr Plugin::begin(skep_call function, const json& request) {
   auto operation = std::make_shared<Operation>();

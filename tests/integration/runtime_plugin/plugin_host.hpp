@@ -1,7 +1,6 @@
-// A host small enough to read: loads the driver's .so, makes instances of it, and drives operations by
-// JSON, in one call or held open with its items. It keeps the ABI's rules by counting on them: a second
-// completion of an operation ends the test program.
-// SPDX-License-Identifier: Apache-2.0
+// A host small enough to read: loads the driver's .so, makes instances of it, and drives operations
+// by JSON, in one call or held open with its items. It keeps the ABI's rules by counting on them: a
+// second completion of an operation ends the test program. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <chrono>
@@ -27,7 +26,8 @@ struct Outcome {
   bool ok() const { return status == SKEP_OK; }
 };
 
-// One operation in flight; it must have ended before it is destroyed, and the destructor waits for that.
+// One operation in flight; it must have ended before it is destroyed, and the destructor waits for
+// that.
 class Operation {
  public:
   ~Operation();
@@ -35,8 +35,8 @@ class Operation {
   Outcome finish(std::chrono::milliseconds limit = 60s);
   bool finished();
   void cancel();
-  // The first item at or after `from` that `wanted` likes, together with the next place to look. Fails
-  // the test when none comes.
+  // The first item at or after `from` that `wanted` likes, together with the next place to look.
+  // Fails the test when none comes.
   std::pair<json, size_t> item(size_t from, const std::function<bool(const json&)>& wanted,
                                std::chrono::milliseconds limit = 30s);
   std::vector<json> items();
@@ -63,7 +63,9 @@ class Plugin {
   Plugin& operator=(const Plugin&) = delete;
 
   OperationPtr begin(skep_call function, const json& request);
-  Outcome call(skep_call function, const json& request) { return begin(function, request)->finish(); }
+  Outcome call(skep_call function, const json& request) {
+    return begin(function, request)->finish();
+  }
 
   const skep_base_1* base = nullptr;
   const skep_runtime_1* runtime = nullptr;

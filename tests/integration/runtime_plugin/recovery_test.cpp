@@ -21,7 +21,8 @@ json find(const json& list, const std::string& id) {
 TEST_CASE("a driver in another process lists what runs, and a new one can wait for it") {
   World& world = World::get();
   auto plugin = world.plugin();
-  const std::string id = run(world, *plugin, "trap 'exit 6' TERM; echo up; while :; do sleep 0.05; done");
+  const std::string id =
+      run(world, *plugin, "trap 'exit 6' TERM; echo up; while :; do sleep 0.05; done");
   const std::string ended = run(world, *plugin, "exit 11");
   plugin->call(plugin->runtime->wait, {{"id", ended}});
   const json before = plugin->call(plugin->runtime->inspect, {{"id", id}}).reply;
@@ -74,9 +75,8 @@ TEST_CASE("containerd dies and comes back under running containers, and nothing 
   const size_t logged = world.log_of(stays).size();
   while (world.log_of(stays).size() <= logged) std::this_thread::sleep_for(10ms);
   CHECK(plugin->call(plugin->runtime->stop, {{"id", stays}, {"grace_ms", 0}}).ok());
-  events->item(next_event, [&](const json& e) {
-    return e.at("type") == "exit" && e.value("id", "") == stays;
-  });
+  events->item(next_event,
+               [&](const json& e) { return e.at("type") == "exit" && e.value("id", "") == stays; });
   remove(*plugin, stays);
   remove(*plugin, ends);
 }

@@ -32,14 +32,17 @@ World& World::get() {
   return *slot();
 }
 
-void World::end() { slot().reset(); }
+void World::end() {
+  slot().reset();
+}
 
 std::string World::shell(const std::string& command) const {
   FILE* pipe = popen(("{ " + command + "; } 2>&1").c_str(), "r");
   if (pipe == nullptr) throw std::runtime_error("popen failed");
   std::string output;
   std::array<char, 4096> chunk{};
-  while (const size_t got = fread(chunk.data(), 1, chunk.size(), pipe)) output.append(chunk.data(), got);
+  while (const size_t got = fread(chunk.data(), 1, chunk.size(), pipe))
+    output.append(chunk.data(), got);
   if (pclose(pipe) != 0) throw std::runtime_error(command + ": " + output);
   return output;
 }
@@ -70,17 +73,24 @@ World::World() {
   }
 }
 
-World::~World() { clean_up(); }
+World::~World() {
+  clean_up();
+}
 
 void World::clean_up() {
   const std::string ctr = "ctr -a " + folder_ + "/c.sock -n k8s.io ";
   try {
-    if (containerd_ > 0) shell("for t in $(" + ctr + "tasks ls -q); do " + ctr + "tasks rm -f $t; done; "
-          "for c in $(" + ctr + "containers ls -q); do " + ctr + "containers rm $c; done; true");
+    if (containerd_ > 0)
+      shell("for t in $(" + ctr + "tasks ls -q); do " + ctr +
+            "tasks rm -f $t; done; "
+            "for c in $(" +
+            ctr + "containers ls -q); do " + ctr + "containers rm $c; done; true");
     if (containerd_ > 0) kill_containerd();
     shell("ip netns del " + netns_);
-    shell("for m in $(awk '$2 ~ \"^" + folder_ + "/\" {print $2}' /proc/mounts); do umount -l $m; done; "
-          "rm -rf " + folder_ + "; for d in $(find /sys/fs/cgroup -depth -type d -path '*/skeprt" +
+    shell("for m in $(awk '$2 ~ \"^" + folder_ +
+          "/\" {print $2}' /proc/mounts); do umount -l $m; done; "
+          "rm -rf " +
+          folder_ + "; for d in $(find /sys/fs/cgroup -depth -type d -path '*/skeprt" +
           std::to_string(getpid()) + "*'); do rmdir $d; done; true");
   } catch (const std::exception& error) {
     std::fprintf(stderr, "cleaning up: %s\n", error.what());
@@ -115,7 +125,9 @@ void World::kill_containerd() {
   waitpid(containerd_, nullptr, 0);
 }
 
-json World::config() const { return {{"address", folder_ + "/c.sock"}}; }
+json World::config() const {
+  return {{"address", folder_ + "/c.sock"}};
+}
 
 std::unique_ptr<Plugin> World::plugin() {
   auto made = std::make_unique<Plugin>(config(), "node-1", folder_ + "/data");
