@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/manager/assignments.hpp"
 
+#include <utility>
+
 #include "core/model/codec/codec.hpp"
 #include "core/model/codec/common.hpp"
 #include "daemon/transport/node_rpc.pb.h"
@@ -17,7 +19,8 @@ bool AssignmentFeed::follow(const store::RowChange& change) {
   const model::TaskId id = is_here ? task->after->id : task->before->id;
   const auto known = sent_.find(id);
   if (is_here && known != sent_.end() &&
-      known->second == Sent{task->after->desired, task->after->spec_version}) {
+      known->second ==
+          Sent{task->after->desired, {task->after->service, task->after->spec_version}}) {
     return false;
   }
   dirty_.insert(id);
@@ -56,9 +59,15 @@ std::optional<std::string> AssignmentFeed::next(const store::View& view) {
       }
     }
     codec::encode(*task, item.add_upsert());
-    sent_[id] = Sent{task->desired, task->spec_version};
+    sent_[id] = Sent{task->desired, key};
   }
+  if (item.remove_size() > 0) forget_unused_specs();
   return item.SerializeAsString();
+}
+
+void AssignmentFeed::forget_unused_specs() {
+  sent_specs_.clear();
+  for (const auto& [id, sent] : sent_) sent_specs_.insert(sent.spec);
 }
 
 }  // namespace skep::manager

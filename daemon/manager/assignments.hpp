@@ -27,16 +27,18 @@ class AssignmentFeed {
   std::optional<std::string> next(const store::View& view);
 
  private:
+  void forget_unused_specs();
+
   struct Sent {
     model::TaskState desired;
-    uint64_t spec_version;
+    model::SpecKey spec;
     bool operator==(const Sent&) const = default;
   };
 
   model::NodeId node_;
   uint64_t generation_ = 0;  // 0: the full state was not sent yet
   std::map<model::TaskId, Sent> sent_;
-  std::set<model::SpecKey> sent_specs_;
+  std::set<model::SpecKey> sent_specs_;  // those of the tasks in sent_: the node drops all others
   std::set<model::TaskId> dirty_;
 };
 

@@ -1,10 +1,8 @@
-// Reading the configuration. The logger stands beside the driver's .so; since a host may have
-// loaded the driver from an anonymous copy of the file, "log_program" can say where it is instead,
-// and the folder layout of an installation (bin/ beside lib/skep/plugins/) is tried last.
+// Reading the configuration. The logger stands beside the driver's .so; where that is the host says
+// (plugin_dir), because it may have loaded the library from a copy. "log_program" overrides it.
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/config.hpp"
 
-#include <dlfcn.h>
 #include <unistd.h>
 
 #include <system_error>
@@ -32,16 +30,9 @@ namespace {
 
 constexpr size_t socket_path_max = 107;  // bytes that fit into sockaddr_un
 
-fs::path find_log_program() {
-  std::error_code ignored;
-  Dl_info about{};
-  if (dladdr(reinterpret_cast<const void*>(&skep_plugin_query), &about) != 0 && about.dli_fname) {
-    const fs::path beside = fs::absolute(about.dli_fname, ignored).parent_path() / "skep-log";
-    if (access(beside.c_str(), X_OK) == 0) return beside;
-  }
-  const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
-  const fs::path installed = program.parent_path().parent_path() / "lib/skep/plugins/skep-log";
-  return access(installed.c_str(), X_OK) == 0 ? installed : fs::path();
+fs::path log_program_in(const fs::path& folder) {
+  const fs::path beside = folder / "skep-log";
+  return access(beside.c_str(), X_OK) == 0 ? beside : fs::path();
 }
 
 }  // namespace
@@ -74,7 +65,9 @@ Config Config::parse(const sdk::json& request) {
   if (config.node.empty()) throw invalid("node: missing");
   config.data_dir = request.value("data_dir", std::string());
   if (!config.data_dir.is_absolute()) throw invalid("data_dir: not an absolute path");
-  config.log_program = log_program.empty() ? find_log_program() : fs::path(log_program);
+  config.log_program = log_program.empty()
+                           ? log_program_in(request.value("plugin_dir", std::string()))
+                           : fs::path(log_program);
   if (!log_program.empty() && access(log_program.c_str(), X_OK) != 0) {
     throw invalid("config.log_program: " + log_program + " can't be executed");
   }

@@ -109,8 +109,10 @@ typedef struct skep_base_1 {
   uint32_t reserved;
   /* {} -> {"<capability>": ...}. Static for a given configuration. */
   skep_call capabilities;
-  /* {"config": {...}, "run_dir": DIR, "data_dir": DIR, "node": NAME} -> {}. Once, before anything else.
-   * run_dir and data_dir are the driver's own, exist, and are absolute. A configuration error is
+  /* {"config": {...}, "run_dir": DIR, "data_dir": DIR, "plugin_dir": DIR, "node": NAME} -> {}. Once,
+   * before anything else. run_dir and data_dir are the driver's own, exist, and are absolute.
+   * plugin_dir is where the driver's file was found, for what it ships beside it: the library itself may
+   * have been loaded from a sealed copy that has no folder. A configuration error is
    * SKEP_E_INVALID and names the member. */
   skep_call configure;
   /* {} -> {"state": "ready"|"not_ready"|"broken", "reason": TEXT}. Cheap; called every 10 s. */

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/integration/runtime_plugin/plugin_host.hpp"
 
+#include <filesystem>
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -119,7 +120,11 @@ Plugin::Plugin(const json& config, const std::string& node, const std::string& d
   images = static_cast<const skep_runtime_images_1*>(table(SKEP_RUNTIME_IMAGES_1));
   configured =
       call(base->configure,
-           {{"config", config}, {"node", node}, {"data_dir", data_dir}, {"run_dir", data_dir}});
+           {{"config", config},
+            {"node", node},
+            {"data_dir", data_dir},
+            {"run_dir", data_dir},
+            {"plugin_dir", std::filesystem::path(SKEP_TEST_PLUGIN).parent_path().string()}});
 }
 
 Plugin::~Plugin() {

@@ -1,0 +1,405 @@
+// Entering a cluster, leaving it, and everything between. Requests to the cluster are in
+// node_requests.cpp.
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/node.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <filesystem>
+
+#include "core/identity/token.hpp"
+#include "core/planner/requests.hpp"
+#include "daemon/advertise.hpp"
+#include "daemon/base/clock.hpp"
+#include "daemon/base/log.hpp"
+#include "daemon/transport/address.hpp"
+#include "daemon/transport/join.hpp"
+#include "daemon/transport/pki_store.hpp"
+
+namespace skep {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::chrono::seconds kSessionWait{20};
+constexpr std::chrono::seconds kLeaveWait{90};
+constexpr std::chrono::seconds kProbePeriod{10};
+// How long a node that stops in good order is counted as alive: enough for an upgrade of skepd,
+// short enough that a machine that is being shut down is missed.
+constexpr uint32_t kAwayMs = 30'000;
+
+std::string machine_hostname() {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  return name.data();
+}
+
+// The folder of the shipped plugins, seen from the running program: bin/../lib/skep/plugins.
+fs::path shipped_plugins() {
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  const fs::path beside = program.parent_path().parent_path();
+  const fs::path installed = beside / "lib" / "skep" / "plugins";
+  return fs::exists(installed, error) ? installed : beside / "plugins";
+}
+
+std::string own_address(const std::string& listen_address) {
+  const auto place = transport::parse_host_port(listen_address);
+  return "127.0.0.1:" + std::to_string(place ? place->port : transport::kNodePort);
+}
+
+}  // namespace
+
+Node::Node(asio::io_context& loop, base::Config config)
+    : loop_(loop),
+      config_(std::move(config)),
+      hostname_(config_.hostname.empty() ? machine_hostname() : config_.hostname),
+      connected_bell_(loop),
+      probe_timer_(loop) {}
+
+Node::~Node() = default;
+
+std::string Node::path(std::string_view name) const {
+  return (fs::path(config_.data_dir) / name).string();
+}
+
+asio::awaitable<Status> Node::start() {
+  SKEP_CO_TRY(co_await start_drivers());
+  SKEP_CO_TRY(co_await start_agent());
+  SKEP_CO_TRY_ASSIGN(auto credentials, transport::load_credentials(path("pki")));
+  if (credentials) SKEP_CO_TRY(co_await take_up(std::move(*credentials)));
+  asio::co_spawn(loop_, keep_probing(), asio::detached);
+  co_return Status{};
+}
+
+asio::awaitable<Status> Node::start_drivers() {
+  std::vector<drivers::PluginConfig> configs;
+  for (const auto& [name, section] : config_.plugins) {
+    drivers::PluginConfig plugin;
+    plugin.name = name;
+    plugin.path = fs::path(section.path).is_absolute()
+                      ? section.path
+                      : (shipped_plugins() / section.path).string();
+    if (!section.sha256.empty()) plugin.sha256 = section.sha256;
+    plugin.config = section.config_json;
+    configs.push_back(std::move(plugin));
+  }
+  drivers::PluginPlace place{config_.run_dir, config_.data_dir, hostname_};
+  drivers_ = co_await drivers::DriverSet::load(std::move(configs), std::move(place));
+  // A driver that the operator named and that does not load is a mistake to be told, not worked
+  // around.
+  for (const drivers::DriverState& state : drivers_->states()) {
+    if (state.refused) co_return fail(*state.refused);
+  }
+  co_return Status{};
+}
+
+asio::awaitable<Status> Node::start_agent() {
+  SKEP_CO_TRY_ASSIGN(drivers::RuntimeDriver * runtime, drivers_->runtime());
+  const std::vector<std::string> networks = drivers_->network_ids();
+  if (networks.empty()) {
+    co_return fail(ErrorKind::precondition,
+                   "no network driver is configured; name one, e.g. [plugins.net-bridge]");
+  }
+  SKEP_CO_TRY_ASSIGN(drivers::NetworkDriver * network, drivers_->network(networks.front()));
+  agent::AgentOptions options;
+  options.data_dir = config_.data_dir;
+  options.run_dir = config_.run_dir;
+  options.node_name = hostname_;
+  options.hostname = hostname_;
+  options.clock = base::wall_now;
+  agent_ = std::make_unique<agent::Agent>(loop_.get_executor(), *runtime, *network, options,
+                                          [this](std::vector<agent::TaskReport> reports) {
+                                            if (session_) session_->report(std::move(reports));
+                                          });
+  co_return co_await agent_->start();
+}
+
+asio::awaitable<Status> Node::take_up(transport::NodeCredentials credentials) {
+  SKEP_CO_TRY_ASSIGN(auto addresses, load_membership(path("membership.json")));
+  if (!addresses) {
+    co_return fail(ErrorKind::internal, path("membership.json") +
+                                            " is missing: this node has a "
+                                            "certificate but does not know where its cluster is");
+  }
+  addresses_ = std::move(*addresses);
+  const bool is_manager = credentials.identity.role == model::NodeRole::manager;
+  if (is_manager) SKEP_CO_TRY(start_manager(credentials, nullptr));
+  start_session(std::move(credentials));
+  co_return Status{};
+}
+
+asio::awaitable<void> Node::stop() {
+  probe_timer_.cancel();
+  if (session_ && session_->connected()) {
+    const Status told = co_await session_->away(kAwayMs);
+    if (!told)
+      base::log_warning("node", "telling the managers of the stop: " + told.error().message);
+  }
+  if (session_) session_->stop();
+  if (agent_) co_await agent_->stop();
+  if (manager_) manager_->stop();
+  if (drivers_) co_await drivers_->shutdown();
+}
+
+asio::awaitable<void> Node::keep_probing() {
+  for (;;) {
+    probe_timer_.expires_after(kProbePeriod);
+    boost::system::error_code stopped;
+    co_await probe_timer_.async_wait(asio::redirect_error(asio::use_awaitable, stopped));
+    if (stopped) co_return;
+    co_await drivers_->probe();
+  }
+}
+
+// --- into a cluster
+// ------------------------------------------------------------------------------------
+
+Status Node::may_enter() const {
+  if (credentials_ || entering_) {
+    return fail(ErrorKind::precondition,
+                "This node is already part of a swarm. Use \"docker swarm leave\" to leave this "
+                "swarm and join another one.");
+  }
+  return {};
+}
+
+asio::awaitable<Result<model::NodeId>> Node::init(manager::InitRequest request) {
+  SKEP_CO_TRY(may_enter());
+  const std::string listen = request.listen_address.empty() ? "0.0.0.0" : request.listen_address;
+  SKEP_CO_TRY_ASSIGN(const transport::HostPort listen_at, transport::parse_host_port(listen));
+  SKEP_CO_TRY_ASSIGN(const std::string address,
+                     choose_advertise_address(request.advertise_address));
+  MembershipFile addresses;
+  addresses.listen_address = listen_at.str();
+  addresses.advertise_address = transport::HostPort{address, listen_at.port}.str();
+  entering_ = true;
+  Result<model::NodeId> node = co_await found(std::move(request), std::move(addresses));
+  entering_ = false;
+  if (!node) {
+    close_cluster();
+    forget_membership();
+  }
+  co_return node;
+}
+
+asio::awaitable<Result<model::NodeId>> Node::found(manager::InitRequest request,
+                                                   MembershipFile addresses) {
+  base::RandomIds ids;
+  const model::WallTime now = base::wall_now();
+  SKEP_CO_TRY_ASSIGN(const transport::KeyAndCertificate root, transport::make_root(now));
+  const transport::CertificateOrder order{model::NodeId{ids.next()}, model::ClusterId{ids.next()},
+                                          model::NodeRole::manager, request.spec.node_cert_expiry};
+  SKEP_CO_TRY_ASSIGN(transport::NodeCredentials credentials,
+                     transport::make_credentials(root, order, now));
+  SKEP_CO_TRY_ASSIGN(const identity::Digest digest,
+                     transport::certificate_digest(root.certificate_pem));
+  SKEP_CO_TRY_ASSIGN(const identity::Secret worker, transport::random_secret());
+  SKEP_CO_TRY_ASSIGN(const identity::Secret manager, transport::random_secret());
+
+  model::Cluster cluster;
+  cluster.id = order.cluster;
+  cluster.spec = std::move(request.spec);
+  cluster.ca_certificate_pem = root.certificate_pem;
+  cluster.ca_key_pem = root.key_pem;
+  cluster.worker_token = identity::JoinToken{digest, worker}.str();
+  cluster.manager_token = identity::JoinToken{digest, manager}.str();
+  if (!request.address_pools.empty()) cluster.address_pools = request.address_pools;
+  if (request.subnet_size != 0) cluster.subnet_size = request.subnet_size;
+  if (request.data_path_port != 0) cluster.data_path_port = request.data_path_port;
+
+  model::Node node;
+  node.id = order.node;
+  node.role = node.spec.role = model::NodeRole::manager;
+  node.spec.availability = request.availability;
+  node.manager = model::ManagerStatus{1, addresses.advertise_address};
+  node.certificate_expires_at = credentials.identity.expires_at;
+
+  forget_membership();  // what an init that was cut short may have left
+  addresses_ = std::move(addresses);
+  addresses_.managers = {{node.id, addresses_.advertise_address}};
+  const model::NetworkId ingress{ids.next()};
+  SKEP_CO_TRY(start_manager(credentials, [cluster, node, ingress](store::Draft& draft) {
+    if (!draft.cluster()) planner::found_cluster(draft, cluster, node, ingress);
+    return Status{};
+  }));
+  SKEP_CO_TRY(co_await manager_->ready());
+  // Only now is there a cluster to come back to.
+  SKEP_CO_TRY(save_membership(path("membership.json"), addresses_));
+  SKEP_CO_TRY(transport::save_credentials(path("pki"), credentials));
+  start_session(std::move(credentials));
+  SKEP_CO_TRY(co_await session_stands(kSessionWait));
+  base::log_info("node", "formed cluster " + cluster.id.str() + " as node " + node.id.str());
+  co_return node.id;
+}
+
+asio::awaitable<Status> Node::join(manager::JoinRequest request) {
+  SKEP_CO_TRY(may_enter());
+  if (request.remote_addresses.empty()) {
+    co_return fail(ErrorKind::invalid, "at least one remote address of a manager is needed");
+  }
+  entering_ = true;
+  transport::JoinOrder order;
+  order.remote_addresses = request.remote_addresses;
+  order.token = request.token;
+  order.availability = request.availability;
+  auto credentials = co_await transport::obtain_certificate(loop_.get_executor(), std::move(order));
+  entering_ = false;
+  if (!credentials) co_return fail(credentials.error());
+  addresses_ = {};
+  addresses_.listen_address = request.listen_address;
+  if (!request.advertise_address.empty()) {
+    SKEP_CO_TRY_ASSIGN(addresses_.advertise_address,
+                       choose_advertise_address(request.advertise_address));
+  }
+  for (const std::string& remote : request.remote_addresses) {
+    SKEP_CO_TRY_ASSIGN(const transport::HostPort place, transport::parse_host_port(remote));
+    addresses_.managers.push_back({model::NodeId{}, place.str()});
+  }
+  Status kept = save_membership(path("membership.json"), addresses_);
+  if (kept) kept = transport::save_credentials(path("pki"), *credentials);
+  if (!kept) {
+    forget_membership();
+    co_return kept;
+  }
+  start_session(std::move(*credentials));
+  co_return co_await session_stands(kSessionWait);
+}
+
+Status Node::start_manager(const transport::NodeCredentials& credentials,
+                           manager::Queue::Request founding) {
+  manager::ManagerOptions options;
+  options.log_path = path("raft.db");
+  options.credentials = credentials;
+  options.listen_address = addresses_.listen_address;
+  options.advertise_address = addresses_.advertise_address;
+  if (founding) SKEP_TRY(manager::Manager::found(options));
+  SKEP_TRY_ASSIGN(manager_, manager::Manager::start(loop_, std::move(options), std::move(founding),
+                                                    [this](const ClusterEvent& e) { tell(e); }));
+  return {};
+}
+
+void Node::start_session(transport::NodeCredentials credentials) {
+  credentials_ = credentials;
+  was_connected_ = false;
+  trouble_.clear();
+  std::vector<model::EnginePlugin> plugins;
+  for (const drivers::DriverState& state : drivers_->states()) {
+    for (const std::string& interface : state.interfaces) {
+      if (interface.starts_with("skep.network/")) plugins.push_back({"Network", state.id});
+      if (interface.starts_with("skep.volume/")) plugins.push_back({"Volume", state.id});
+    }
+  }
+  agent::SessionOptions options;
+  options.credentials = std::move(credentials);
+  options.managers = addresses_.managers;
+  // A manager reaches itself over loopback, whatever happens to its link.
+  if (manager_) {
+    options.managers = {{credentials_->identity.node, own_address(addresses_.listen_address)}};
+  }
+  options.description = agent_->description(std::move(plugins));
+  for (const auto& [key, value] : config_.engine_labels) {
+    options.description.engine_labels[key] = value;
+  }
+  base::RandomIds ids;
+  options.seed = ids.next().low;
+  session_ = std::make_unique<agent::AgentSession>(loop_.get_executor(), std::move(options),
+                                                   session_events());
+  session_->start();
+}
+
+agent::SessionEvents Node::session_events() {
+  agent::SessionEvents events;
+  events.on_assignments = [this](const agent::AssignmentSet& wanted) { agent_->assign(wanted); };
+  events.on_node = [](const model::Node&) {};
+  events.on_managers = [this](const std::vector<agent::ManagerAddress>& managers) {
+    if (manager_ || managers == addresses_.managers) return;
+    addresses_.managers = managers;
+    const Status saved = save_membership(path("membership.json"), addresses_);
+    if (!saved)
+      base::log_warning("node", "keeping the managers' addresses: " + saved.error().message);
+  };
+  events.on_refused = [this](const Error& why) {
+    trouble_ = why.message;
+    base::log_error("node", "the cluster refuses this node: " + why.message);
+    connected_bell_.cancel();
+  };
+  events.on_connected = [this](bool connected, const std::string& why) {
+    if (!connected) {
+      base::log_info("node", "no session with a manager: " + why);
+      return;
+    }
+    was_connected_ = true;
+    trouble_.clear();
+    connected_bell_.cancel();
+    session_->report(agent_->reports());
+  };
+  events.log = [](std::string_view line) { base::log_debug("session", line); };
+  return events;
+}
+
+asio::awaitable<Status> Node::session_stands(std::chrono::seconds limit) {
+  connected_bell_.expires_after(limit);
+  while (!was_connected_ && trouble_.empty()) {
+    boost::system::error_code rung;
+    co_await connected_bell_.async_wait(asio::redirect_error(asio::use_awaitable, rung));
+    if (!rung && !was_connected_) {
+      co_return fail(
+          ErrorKind::deadline,
+          "Timeout was reached before node joined. The attempt to join the swarm will "
+          "continue in the background. Use the \"docker info\" command to see the current "
+          "swarm status of your node.");
+    }
+  }
+  if (!trouble_.empty()) co_return fail(ErrorKind::denied, trouble_);
+  co_return Status{};
+}
+
+// --- and out of it
+// -------------------------------------------------------------------------------------
+
+asio::awaitable<Status> Node::leave(bool force) {
+  if (!credentials_) {
+    co_return fail(ErrorKind::precondition, "This node is not part of a swarm");
+  }
+  if (manager_ && !force) {
+    co_return fail(ErrorKind::precondition,
+                   "You are attempting to leave the swarm on a node that is participating as a "
+                   "manager. Removing the last manager erases all current state of the swarm. Use "
+                   "`--force` to ignore this message.");
+  }
+  if (session_ && session_->connected() && !manager_) {
+    const Status told = co_await session_->leave();
+    if (!told)
+      base::log_warning("node", "telling the managers of the leave: " + told.error().message);
+  }
+  close_cluster();
+  // The membership goes first: should the daemon die now, it must not come back as a member.
+  forget_membership();
+  co_return co_await agent_->remove_all(kLeaveWait);
+}
+
+void Node::close_cluster() {
+  session_.reset();
+  manager_.reset();
+  credentials_.reset();
+  was_connected_ = false;
+  trouble_.clear();
+}
+
+void Node::forget_membership() {
+  const Status removed = transport::remove_credentials(path("pki"));
+  if (!removed) base::log_error("node", "forgetting the certificate: " + removed.error().message);
+  for (const char* name : {"membership.json", "raft.db", "raft.db-wal", "raft.db-shm"}) {
+    std::error_code error;
+    fs::remove(path(name), error);
+    if (error) base::log_error("node", path(name) + ": " + error.message());
+  }
+}
+
+}  // namespace skep

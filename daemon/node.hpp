@@ -1,0 +1,106 @@
+// One machine's place in a cluster, or out of it: what `swarm init`, `join` and `leave` do.
+//
+// Holds what the other rooms are assembled around: the drivers and the agent, which live as long as
+// the daemon; the session with the managers, which lives as long as the membership; and, on a
+// manager, the Manager. Implements Control, the one door of the API.
+//
+// What is durable: pki/ (being a member at all), membership.json (addresses and known managers),
+// raft.db (managers). They are written before the step they stand for is acknowledged and removed
+// when the node leaves; a daemon that dies in the middle of an init or join comes back as if it had
+// not been asked.
+//
+// All on the loop.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "daemon/agent/agent.hpp"
+#include "daemon/agent/session.hpp"
+#include "daemon/base/config.hpp"
+#include "daemon/drivers/driver_set.hpp"
+#include "daemon/manager/control.hpp"
+#include "daemon/manager/manager.hpp"
+#include "daemon/membership_file.hpp"
+
+namespace skep {
+
+namespace asio = boost::asio;
+
+class Node final : public manager::Control {
+ public:
+  Node(asio::io_context& loop, base::Config config);
+  ~Node() override;
+
+  // Loads the drivers, starts the agent, and takes up the membership that the disk holds. Errors:
+  // what keeps the daemon from being of any use (a plugin refused, a damaged database).
+  asio::awaitable<Status> start();
+  // Ends everything but the containers. The managers are told that this node will be back.
+  asio::awaitable<void> stop();
+
+  // Requires: start() succeeded.
+  agent::Containers& containers() { return agent_->containers(); }
+  const std::string& hostname() const { return hostname_; }
+
+  manager::Membership membership() const override;
+  const store::View* store() const override;
+  model::NodeId leader() const override;
+  manager::TrustInfo trust() const override;
+  asio::awaitable<Result<model::NodeId>> init(manager::InitRequest request) override;
+  asio::awaitable<Status> join(manager::JoinRequest request) override;
+  asio::awaitable<Status> leave(bool force) override;
+  asio::awaitable<Status> update_cluster(uint64_t version, model::ClusterSpec spec,
+                                         manager::TokenRotation rotate) override;
+  asio::awaitable<Status> update_node(model::NodeId id, uint64_t version,
+                                      model::NodeSpec spec) override;
+  asio::awaitable<Status> remove_node(model::NodeId id, bool force) override;
+  asio::awaitable<Result<model::ServiceId>> create_service(model::ServiceSpec spec) override;
+  asio::awaitable<Status> update_service(model::ServiceId id, uint64_t version,
+                                         model::ServiceSpec spec) override;
+  asio::awaitable<Status> remove_service(model::ServiceId id) override;
+  uint64_t subscribe(std::function<void(const ClusterEvent&)> sink) override;
+  void unsubscribe(uint64_t subscription) override;
+
+ private:
+  Status may_enter() const;
+  Status need_manager() const;
+  std::string path(std::string_view name) const;
+  asio::awaitable<Status> start_drivers();
+  asio::awaitable<Status> start_agent();
+  asio::awaitable<Status> take_up(transport::NodeCredentials credentials);
+  asio::awaitable<Result<model::NodeId>> found(manager::InitRequest request,
+                                               MembershipFile addresses);
+  Status start_manager(const transport::NodeCredentials& credentials,
+                       manager::Queue::Request founding);
+  void start_session(transport::NodeCredentials credentials);
+  asio::awaitable<Status> session_stands(std::chrono::seconds limit);
+  void forget_membership();
+  void close_cluster();
+  agent::SessionEvents session_events();
+  asio::awaitable<void> keep_probing();
+  void tell(const ClusterEvent& event);
+  asio::awaitable<Status> ask(manager::Queue::Request request);
+
+  asio::io_context& loop_;
+  base::Config config_;
+  std::string hostname_;
+  std::unique_ptr<drivers::DriverSet> drivers_;
+  std::unique_ptr<agent::Agent> agent_;
+  std::unique_ptr<manager::Manager> manager_;
+  std::unique_ptr<agent::AgentSession> session_;
+  std::optional<transport::NodeCredentials> credentials_;
+  MembershipFile addresses_;
+  std::string trouble_;  // why the membership is in error
+  bool entering_ = false;
+  bool was_connected_ = false;  // a session has stood since the membership was taken up
+  asio::steady_timer connected_bell_;
+  asio::steady_timer probe_timer_;
+  std::map<uint64_t, std::function<void(const ClusterEvent&)>> sinks_;
+  uint64_t last_sink_ = 0;
+};
+
+}  // namespace skep
