@@ -1,0 +1,263 @@
+// The one queue on a log in memory: what is one entry, what shares one, and what a bad disk does to
+// callers.
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/manager/queue.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <catch2/catch.hpp>
+#include <mutex>
+
+#include "core/planner/requests.hpp"
+#include "daemon/base/random_ids.hpp"
+
+using namespace skep;
+namespace asio = boost::asio;
+
+namespace {
+
+// What a disk would hold, shared between the runs of one test. Written by the storage thread.
+struct Disk {
+  std::mutex mutex;
+  storage::Loaded content;
+  size_t persists = 0;
+  bool fails = false;
+
+  size_t normal_entries() {
+    const std::lock_guard lock(mutex);
+    size_t count = 0;
+    for (const raft::Entry& entry : content.entries) count += entry.kind == raft::EntryKind::normal;
+    return count;
+  }
+};
+
+class MemoryLog final : public storage::LogStore {
+ public:
+  explicit MemoryLog(Disk& disk) : disk_(disk) {}
+  Status initialise(const storage::Identity&, const raft::Configuration&) override { return {}; }
+  Result<std::optional<storage::Loaded>> load() override { return disk_.content; }
+  Status persist(const raft::Persist& batch) override {
+    const std::lock_guard lock(disk_.mutex);
+    if (disk_.fails) return fail(ErrorKind::internal, "the disk is gone");
+    ++disk_.persists;
+    disk_.content.hard_state = batch.hard_state;
+    for (const raft::Entry& entry : batch.entries) disk_.content.entries.push_back(entry);
+    return {};
+  }
+  Status save_snapshot(const storage::Snapshot& snapshot) override {
+    const std::lock_guard lock(disk_.mutex);
+    disk_.content.snapshot = snapshot;
+    return {};
+  }
+  Status compact(raft::Index through) override {
+    const std::lock_guard lock(disk_.mutex);
+    std::erase_if(disk_.content.entries, [&](const auto& e) { return e.index <= through; });
+    return {};
+  }
+  std::optional<Error> broken() const override { return std::nullopt; }
+
+ private:
+  Disk& disk_;
+};
+
+// A manager without a port: the queue, its loop, and a cluster of one ready node.
+class Bench {
+ public:
+  explicit Bench(Disk& disk) : disk_(disk) {
+    if (disk.content.snapshot.at.configuration.voters.empty()) {
+      disk.content.identity = {model::ClusterId{ids.next()}, model::NodeId{ids.next()},
+                               raft::RaftId{1}, raft::Incarnation{1}};
+      disk.content.snapshot.at.configuration = raft::Configuration{{raft::RaftId{1}}, {}};
+    }
+    manager::Queue::Events events;
+    events.applied = [this](const store::Applied&) { ++applied; };
+    events.leading = [] {};
+    events.broken = [this](const Error&) { broke = true; };
+    auto opened = manager::Queue::open(loop, std::make_unique<MemoryLog>(disk), disk.content, ids,
+                                       std::move(events));
+    REQUIRE(opened);
+    queue = std::move(*opened);
+    run_until([&] { return queue->leading(); });
+  }
+  ~Bench() {
+    queue->stop();
+    loop.restart();
+    loop.poll();
+  }
+
+  template <class Condition>
+  void run_until(Condition done) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    loop.restart();
+    while (!done()) {
+      REQUIRE(std::chrono::steady_clock::now() < deadline);
+      loop.run_one_for(std::chrono::milliseconds(100));
+    }
+  }
+
+  // Submits all at once and waits for every answer.
+  std::vector<Status> ask(std::vector<manager::Queue::Request> requests) {
+    std::vector<std::optional<Status>> answers(requests.size());
+    size_t answered = 0;
+    for (size_t i = 0; i < requests.size(); ++i) {
+      asio::co_spawn(
+          loop,
+          [&, i, request = requests[i]]() -> asio::awaitable<void> {
+            answers[i] = co_await queue->submit(request);
+            ++answered;
+          },
+          asio::detached);
+    }
+    run_until([&] { return answered == requests.size(); });
+    std::vector<Status> out;
+    for (const auto& answer : answers) out.push_back(*answer);
+    return out;
+  }
+
+  void found() {
+    const Status founded = ask({[&](store::Draft& draft) {
+      model::Cluster cluster;
+      cluster.id = disk_.content.identity.cluster;
+      model::Node node;
+      node.id = disk_.content.identity.node;
+      node.role = node.spec.role = model::NodeRole::manager;
+      planner::found_cluster(draft, cluster, node, model::NetworkId{ids.next()});
+      model::NodeDescription description;
+      description.hostname = "node1";
+      return planner::node_ready(draft, node.id, description, "127.0.0.1");
+    }})[0];
+    REQUIRE(founded);
+  }
+
+  manager::Queue::Request create(const std::string& name, uint64_t replicas) {
+    return [this, name, replicas](store::Draft& draft) -> Status {
+      model::ServiceSpec spec;
+      spec.name = name;
+      spec.replicas = replicas;
+      spec.task.container.image = "httpd:2.4.34";
+      SKEP_TRY(planner::create_service(draft, spec, ids));
+      return {};
+    };
+  }
+
+  asio::io_context loop;
+  base::RandomIds ids;
+  std::unique_ptr<manager::Queue> queue;
+  size_t applied = 0;
+  bool broke = false;
+
+ private:
+  Disk& disk_;
+};
+
+}  // namespace
+
+TEST_CASE("service create with fifty tasks and their placements is one raft entry and one flush") {
+  Disk disk;
+  Bench bench(disk);
+  bench.found();
+  const size_t entries = disk.normal_entries();
+  const size_t persists = disk.persists;
+  CHECK(bench.ask({bench.create("web", 50)})[0]);
+  CHECK(disk.normal_entries() == entries + 1);
+  CHECK(disk.persists == persists + 1);
+  size_t assigned = 0;
+  bench.queue->store().each_task(
+      [&](const auto& task) { assigned += task->status.state == model::TaskState::assigned; });
+  CHECK(assigned == 50);
+}
+
+TEST_CASE("requests that come together share one entry, and each gets its own answer") {
+  Disk disk;
+  Bench bench(disk);
+  bench.found();
+  const size_t entries = disk.normal_entries();
+  const auto answers =
+      bench.ask({bench.create("a", 1), bench.create("b", 1), bench.create("A", 1)});
+  CHECK(answers[0]);
+  CHECK(answers[1]);
+  REQUIRE_FALSE(answers[2]);
+  CHECK(answers[2].error().kind == ErrorKind::conflict);
+  CHECK(disk.normal_entries() == entries + 1);
+}
+
+TEST_CASE("a request that changes nothing costs no entry") {
+  Disk disk;
+  Bench bench(disk);
+  bench.found();
+  const size_t entries = disk.normal_entries();
+  CHECK(bench.ask({[](store::Draft&) { return Status{}; }})[0]);
+  CHECK(disk.normal_entries() == entries);
+}
+
+TEST_CASE(
+    "a decision over a mebibyte is committed as several entries, each with its spec in place") {
+  Disk disk;
+  Bench bench(disk);
+  bench.found();
+  const size_t entries = disk.normal_entries();
+  CHECK(bench.ask({bench.create("big", 20'000)})[0]);
+  CHECK(disk.normal_entries() > entries + 1);
+  CHECK(bench.queue->store().task_count() == 20'000);
+  bench.queue->store().each_task([&](const auto& task) {
+    if (!bench.queue->store().spec_of(*task)) FAIL("a task without its spec");
+  });
+}
+
+TEST_CASE("a restart finds everything that was acknowledged") {
+  Disk disk;
+  {
+    Bench bench(disk);
+    bench.found();
+    CHECK(bench.ask({bench.create("web", 3)})[0]);
+  }
+  Bench again(disk);
+  again.run_until([&] { return again.queue->store().service_by_name("web") != nullptr; });
+  CHECK(again.queue->store().task_count() == 3);
+}
+
+TEST_CASE("a restart from a snapshot and the entries after it finds everything") {
+  Disk disk;
+  {
+    Bench bench(disk);
+    bench.found();
+    REQUIRE(bench.ask({[](store::Draft& draft) {
+      model::Cluster cluster = *draft.cluster();
+      cluster.spec.snapshot_interval = 5;
+      cluster.spec.log_entries_for_slow_followers = 0;
+      draft.put(cluster);
+      return Status{};
+    }})[0]);
+    for (int i = 0; i < 12; ++i) {
+      REQUIRE(bench.ask({bench.create("s" + std::to_string(i), 1)})[0]);
+    }
+    bench.run_until([&] {
+      const std::lock_guard lock(disk.mutex);
+      return disk.content.snapshot.at.index.value >= 10;
+    });
+    REQUIRE(bench.ask({bench.create("after", 1)})[0]);
+  }
+  Bench again(disk);
+  again.run_until([&] { return again.queue->store().service_by_name("after") != nullptr; });
+  CHECK(again.queue->store().task_count() == 13);
+  CHECK(again.queue->store().service_by_name("s0") != nullptr);
+}
+
+TEST_CASE("a failed flush acknowledges nothing: the caller is told, and so is everyone after him") {
+  Disk disk;
+  Bench bench(disk);
+  bench.found();
+  {
+    const std::lock_guard lock(disk.mutex);
+    disk.fails = true;
+  }
+  const auto answers = bench.ask({bench.create("web", 1)});
+  REQUIRE_FALSE(answers[0]);
+  CHECK(answers[0].error().kind == ErrorKind::unknown_outcome);
+  CHECK(bench.queue->store().service_by_name("web") == nullptr);
+  CHECK(bench.broke);
+  CHECK_FALSE(bench.queue->leading());
+  const auto later = bench.ask({bench.create("next", 1)});
+  REQUIRE_FALSE(later[0]);
+  CHECK(later[0].error().message.find("the disk is gone") != std::string::npos);
+}
