@@ -111,6 +111,9 @@ boost::asio::awaitable<void> LocalNetwork::restore(std::vector<StoredEndpoint> e
   if (!done && done.error().kind != ErrorKind::unimplemented) {
     spdlog::warn("agent: the network driver did not end its restore: {}", done.error().message);
   }
+  // A user expects to see it before the first task; and the first task need not wait for it.
+  const Status made = co_await ensure();
+  if (!made) spdlog::warn("agent: network {}: {}", kName, made.error().message);
 }
 
 boost::asio::awaitable<void> LocalNetwork::sweep(std::function<std::set<std::string>()> wanted) {

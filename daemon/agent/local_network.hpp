@@ -1,9 +1,10 @@
 // This node's own network, "bridge", and the places of tasks in it.
 //
-// The network is made when it is first needed and kept over restarts; its id follows from the name
-// of the node, so that nothing has to be remembered before it is made. Endpoint ids follow from the
-// task. An attached container has an address, a route out, and is listed by endpoints(). All
-// operations are idempotent and may be repeated after a crash. On the loop.
+// The network is made at the first start (if the driver can't, by the first task) and kept over
+// restarts; its id follows from the node's name, so nothing is remembered before it is made.
+// Endpoint ids follow from the task. An attached container has an address, a route out, and is
+// listed by endpoints(). All operations are idempotent and may be repeated after a crash. On the
+// loop.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -37,7 +38,8 @@ class LocalNetwork {
                                                         std::string netns_path);
   boost::asio::awaitable<Status> detach(StoredEndpoint endpoint, std::string netns_path);
 
-  // After a start: hands the driver what it had, then tells it that this was all.
+  // After a start: hands the driver what it had, tells it that this was all, and makes the network
+  // if it isn't there; a failure of that is logged, and attach() tries again.
   boost::asio::awaitable<void> restore(std::vector<StoredEndpoint> endpoints);
   // Removes endpoints of our network that are not in what `wanted` says once they are listed (a
   // task that begins meanwhile must be in it).
