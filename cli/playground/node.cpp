@@ -85,13 +85,14 @@ bool answers(const fs::path& socket_path) {
   return yes;
 }
 
-// Waits until `ready`, or until the program that should become ready has died.
-Status await_program(const Layout& layout, const Node& node, const std::string& program,
+// Waits until `ready`, or until the program that should become ready has died. Its parent is asked,
+// not /proc: in the middle of an exec a process has no arguments there and looks like no program.
+Status await_program(const Node& node, const std::string& program,
                      const std::function<bool()>& ready) {
   bool died = false;
   const bool done = wait_until(kStartLimit, [&] {
     if (ready()) return true;
-    died = !find_labelled(layout, node, program);
+    died = !ask_node_init(node, "alive " + program);
     return died;
   });
   if (done && !died) return {};
@@ -179,18 +180,17 @@ Status boot_node(const Layout& layout, const Node& node) {
   return fail(ErrorKind::deadline, node.name + ": its init process does not answer");
 }
 
-Status start_containerd(const Layout& layout, const Node& node) {
+Status start_containerd(const Node& node) {
   SKEP_TRY(ask_node_init(node, "start containerd"));
-  return await_program(layout, node, "containerd",
-                       [&] { return answers(node.containerd_socket()); });
+  return await_program(node, "containerd", [&] { return answers(node.containerd_socket()); });
 }
 
-Status start_skepd(const Layout& layout, const Node& node) {
+Status start_skepd(const Node& node) {
   SKEP_TRY(ask_node_init(node, "start skepd"));
   SKEP_TRY_ASSIGN(const EngineClient client, EngineClient::open(node.api_socket().string()));
   RequestOptions options;
   options.timeout = milliseconds(2'000);
-  return await_program(layout, node, "skepd", [&] {
+  return await_program(node, "skepd", [&] {
     const Result<Response> pong = client.request(Method::get, "/_ping", {}, options);
     return pong && pong->status == 200;
   });

@@ -38,8 +38,8 @@ std::optional<Process> find_labelled(const Layout& layout, const Node& node,
 Status boot_node(const Layout& layout, const Node& node);
 
 // Starts what is missing and waits until it answers; on failure the end of its log goes to stderr.
-Status start_containerd(const Layout& layout, const Node& node);
-Status start_skepd(const Layout& layout, const Node& node);
+Status start_containerd(const Node& node);
+Status start_skepd(const Node& node);
 
 // The power cut: silence on the wire first, then the death of all, then the namespace.
 Status crash_node(const Layout& layout, const Node& node);

@@ -214,6 +214,8 @@ std::string Init::answer(const std::string& line) {
   if (!commands_.contains(program)) return "error unknown program \"" + program + "\"";
   if (verb == "start") return start(program);
   if (verb == "kill") return kill_child(program);
+  if (verb == "alive")
+    return children_.contains(program) ? "ok" : "error " + program + " has ended";
   return "error unknown word \"" + verb + "\"";
 }
 

@@ -6,8 +6,8 @@
 // tests want to look at a node without its skepd. SIGKILL of this process is the power cut: the
 // kernel ends every process of the node, and its mounts go with its mount namespace.
 //
-// Control protocol, one line each way on DIR/NODE/control.sock: "start PROGRAM" or "kill PROGRAM",
-// where PROGRAM is containerd or skepd, answered by "ok" or "error REASON".
+// Control protocol, one line each way on DIR/NODE/control.sock: "start PROGRAM", "kill PROGRAM" or
+// "alive PROGRAM", where PROGRAM is containerd or skepd, answered by "ok" or "error REASON".
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -148,10 +148,10 @@ Status remove_known_files(const Layout& layout) {
 
 Status start_node(const Layout& layout, const Node& node, const StartOptions& options) {
   SKEP_TRY(boot_node(layout, node));
-  SKEP_TRY(start_containerd(layout, node));
+  SKEP_TRY(start_containerd(node));
   say(node.name + ": containerd is up at " + node.containerd_socket().string());
   if (!options.with_skepd) return {};
-  SKEP_TRY(start_skepd(layout, node));
+  SKEP_TRY(start_skepd(node));
   say(node.name + ": skepd is up at " + node.api_socket().string());
   return {};
 }

@@ -3,13 +3,16 @@
 # A script sources this file, calls `playground_up`, and then states facts with `expect` and waits for
 # states with `wait_until`. Nothing sleeps for a guessed time. The first fact that does not hold ends the
 # script with its line; the trap takes the playground away in any case. SKEP names the program
-# (default: out/bin/skep of this tree), SKEP_PLAYGROUND_DIR the folder. One playground per machine.
+# (default: out/bin/skep of this tree), SKEP_PLAYGROUND_DIR the folder, SKEP_PLAYGROUND_PREFIX what the
+# nodes' names begin with. One playground per machine.
 # SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
 
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 SKEP=${SKEP:-$tree/out/bin/skep}
 SKEP_PLAYGROUND_DIR=${SKEP_PLAYGROUND_DIR:-/var/tmp/skep-test}
+SKEP_PLAYGROUND_PREFIX=${SKEP_PLAYGROUND_PREFIX:-node}
+export SKEP SKEP_PLAYGROUND_DIR SKEP_PLAYGROUND_PREFIX
 
 # The reason a test can't run here; 77 is what ctest is told to read as "skipped".
 skip() { echo "SKIP: $*"; exit 77; }
@@ -76,5 +79,5 @@ playground_up() {
   ((EUID == 0)) || skip "the playground needs root"
   trap 'playground down >&2' EXIT
   playground down >/dev/null
-  playground up "$@"
+  playground up --hostname-prefix "$SKEP_PLAYGROUND_PREFIX" "$@"
 }
