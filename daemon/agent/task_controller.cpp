@@ -210,9 +210,10 @@ asio::awaitable<Status> TaskController::make_container() {
 }
 
 asio::awaitable<Status> TaskController::pull() {
-  const model::TaskSpec& spec = *stored_.assigned.spec;
-  SKEP_CO_TRY_ASSIGN(std::string image, normalize_image_name(spec.container.image));
-  std::optional<drivers::RegistryAuth> auth = registry_auth(spec.registry_auth);
+  // A share of it, not a reference: while the pull waits, assign() may put another in its place.
+  const std::shared_ptr<const model::TaskSpec> spec = stored_.assigned.spec;
+  SKEP_CO_TRY_ASSIGN(std::string image, normalize_image_name(spec->container.image));
+  std::optional<drivers::RegistryAuth> auth = registry_auth(spec->registry_auth);
   std::function<void(drivers::PullProgress)> no_progress;
   std::variant<Result<drivers::ImageInfo>, std::monostate> first = co_await (
       around_.runtime.image_pull(std::move(image), std::move(auth), no_progress) || stop_wanted());
@@ -222,13 +223,13 @@ asio::awaitable<Status> TaskController::pull() {
     NodeEvent event;
     event.type = "image";
     event.action = "pull";
-    event.id = familiar_image_name(spec.container.image);
+    event.id = familiar_image_name(spec->container.image);
     event.attributes["name"] = event.id;
     around_.table.publish(std::move(event));
     co_return Status();
   }
   if (pulled.error().kind == ErrorKind::not_found) {
-    co_return fail(ErrorKind::not_found, "No such image: " + spec.container.image);
+    co_return fail(ErrorKind::not_found, "No such image: " + spec->container.image);
   }
   co_return fail(std::move(pulled).error());
 }
