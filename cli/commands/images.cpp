@@ -32,6 +32,15 @@ Reference split_reference(const std::string& text) {
   return {text.substr(0, colon), text.substr(colon + 1)};
 }
 
+// "busybox" is "docker.io/library/busybox"; only what looks like a host is a registry.
+std::string full_repository(const std::string& repository) {
+  const size_t slash = repository.find('/');
+  if (slash == std::string::npos) return "docker.io/library/" + repository;
+  const std::string first = repository.substr(0, slash);
+  const bool is_host = first.find_first_of(".:") != std::string::npos || first == "localhost";
+  return is_host ? repository : "docker.io/" + repository;
+}
+
 struct ListOptions {
   ListingOptions listing;
   bool all = false;
@@ -143,7 +152,8 @@ Result<int> pull(const PullOptions& options, const std::string& text, const Sess
   }));
   if (!failure.empty()) return fail(ErrorKind::unavailable, failure);
   const bool is_digest = name.tag.starts_with("sha256:");
-  std::printf("%s%s%s\n", name.repository.c_str(), is_digest ? "@" : ":", name.tag.c_str());
+  std::printf("%s%s%s\n", full_repository(name.repository).c_str(), is_digest ? "@" : ":",
+              name.tag.c_str());
   return 0;
 }
 

@@ -9,6 +9,15 @@
 namespace skep::cli {
 namespace {
 
+// A spec names its tag: whoever lists it sees which image that is. Anything else is the daemon's to
+// judge.
+std::string tagged(const std::string& image) {
+  if (image.empty() || image.find('@') != std::string::npos) return image;
+  const size_t slash = image.rfind('/');
+  const size_t colon = image.find(':', slash == std::string::npos ? 0 : slash);
+  return colon == std::string::npos ? image + ":latest" : image;
+}
+
 // "k=v" into an object; "k" alone gets the empty value.
 void add_pairs(Json& object, const Words& pairs) {
   if (!object.is_object()) object = Json::object();
@@ -114,7 +123,7 @@ Status set_mode(const std::string& mode, Json& spec) {
 }
 
 Status fill_container(const CreateOptions& options, const Words& words, Json& container) {
-  container["Image"] = words[0];
+  container["Image"] = tagged(words[0]);
   if (words.size() > 1) container["Args"] = Words(words.begin() + 1, words.end());
   Words variables;
   for (const std::string& file : options.env_files) {
@@ -211,7 +220,7 @@ Status edit_spec(const EditOptions& options, Json& spec) {
   SKEP_TRY(options.fields.apply(spec));
   Json& task = spec["TaskTemplate"];
   Json& container = task["ContainerSpec"];
-  if (options.image) container["Image"] = *options.image;
+  if (options.image) container["Image"] = tagged(*options.image);
   if (options.args) {
     SKEP_TRY_ASSIGN(const Words words, shell_words(*options.args));
     container["Args"] = words;

@@ -24,9 +24,34 @@ std::string progress_line(const agent::PullProgress& progress) {
   return line(json);
 }
 
-std::string tag_of(const std::string& reference) {
-  const size_t colon = reference.rfind(':');
-  return colon == std::string::npos ? "latest" : reference.substr(colon + 1);
+// Clients send the full spelling, people know the short one.
+std::string short_spelling(const std::string& reference) {
+  std::string_view rest = reference;
+  if (rest.starts_with("docker.io/")) rest.remove_prefix(10);
+  if (rest.starts_with("library/")) rest.remove_prefix(8);
+  return std::string(rest);
+}
+
+// "library/busybox" of "busybox:1.28.3" and "1.28.3": what the pull begins by saying. The colon of
+// a registry's port is not a tag's.
+struct RepositoryAndTag {
+  std::string repository;
+  std::string tag = "latest";
+};
+
+RepositoryAndTag split(const std::string& reference) {
+  RepositoryAndTag parts{.repository = short_spelling(reference)};
+  std::string& name = parts.repository;
+  const size_t slash = name.rfind('/');
+  const size_t from = slash == std::string::npos ? 0 : slash;
+  size_t mark = name.find('@', from);
+  if (mark == std::string::npos) mark = name.find(':', from);
+  if (mark != std::string::npos) {
+    parts.tag = name.substr(mark + 1);
+    name.erase(mark);
+  }
+  if (slash == std::string::npos) name.insert(0, "library/");
+  return parts;
 }
 
 }  // namespace
@@ -50,13 +75,15 @@ asio::awaitable<void> PullStream::pull() {
     waiting_[progress.layer] = progress;
     wake_.cancel();
   };
+  const Result<agent::Image> before = co_await context_.containers.image(reference_);
+  if (before) known_id_ = before->id;
   outcome_ = co_await context_.containers.pull(reference_, auth_, note);
   wake_.cancel();
 }
 
 asio::awaitable<void> PullStream::tell(Exchange& exchange) {
-  const Json first = {{"status", "Pulling from " + reference_.substr(0, reference_.rfind(':'))},
-                      {"id", tag_of(reference_)}};
+  const RepositoryAndTag asked = split(reference_);
+  const Json first = {{"status", "Pulling from " + asked.repository}, {"id", asked.tag}};
   if (!co_await exchange.write(line(first))) co_return;
   while (!outcome_ || !waiting_.empty()) {
     while (!waiting_.empty()) {
@@ -83,7 +110,9 @@ asio::awaitable<void> PullStream::tell(Exchange& exchange) {
     const Json told = {{"status", "Digest: " + digest.substr(digest.find('@') + 1)}};
     if (!co_await exchange.write(line(told))) co_return;
   }
-  const Json done = {{"status", "Status: Image is ready: " + reference_}};
+  const char* news =
+      image.id == known_id_ ? "Image is up to date for " : "Downloaded newer image for ";
+  const Json done = {{"status", std::string("Status: ") + news + short_spelling(reference_)}};
   co_await exchange.write(line(done));
 }
 

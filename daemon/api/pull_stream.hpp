@@ -31,6 +31,7 @@ class PullStream {
   const std::optional<agent::RegistryAuth> auth_;
   asio::steady_timer wake_;
   std::map<std::string, agent::PullProgress> waiting_;  // by layer
+  std::string known_id_;  // what the name meant here before the pull; "" for nothing
   std::optional<Result<agent::Image>> outcome_;
 };
 
