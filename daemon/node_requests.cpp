@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/identity/token.hpp"
 #include "core/planner/requests.hpp"
+#include "daemon/base/clock.hpp"
 #include "daemon/base/log.hpp"
 #include "daemon/node.hpp"
 
@@ -97,8 +98,9 @@ asio::awaitable<Status> Node::update_node(model::NodeId id, uint64_t version,
 }
 
 asio::awaitable<Status> Node::remove_node(model::NodeId id, bool force) {
-  co_return co_await ask(
-      [id, force](store::Draft& draft) { return planner::remove_node(draft, id, force); });
+  co_return co_await ask([id, force](store::Draft& draft) {
+    return planner::remove_node(draft, id, force, base::wall_now());
+  });
 }
 
 asio::awaitable<Result<model::ServiceId>> Node::create_service(model::ServiceSpec spec) {

@@ -14,6 +14,11 @@ void Leases::renew(model::NodeId node, Instant now, std::chrono::nanoseconds kee
 }
 
 std::vector<model::NodeId> Leases::expire(Instant now) {
+  const std::optional<Instant> due = next_expiry();
+  if (due && now > *due + beat_) {
+    for (auto& [node, expiry] : expires_) expiry = std::max(expiry, now + lease_);
+    return {};
+  }
   std::vector<model::NodeId> gone;
   for (auto it = expires_.begin(); it != expires_.end();) {
     if (it->second > now) {

@@ -20,9 +20,8 @@ RestartPolicy policy_of(const store::View& view, const Task& task) {
 std::vector<store::Row<Task>> tasks_of_slot(const store::View& view, model::ServiceId service,
                                             uint64_t slot) {
   std::vector<store::Row<Task>> tasks;
-  view.each_task_of_service(service, [&](const store::Row<Task>& task) {
-    if (task->slot == slot) tasks.push_back(task);
-  });
+  view.each_task_of_slot(service, slot,
+                         [&](const store::Row<Task>& task) { tasks.push_back(task); });
   return tasks;
 }
 
@@ -104,11 +103,14 @@ void restart(store::Draft& draft, const Task& task, RestartCause cause, model::W
   }
   // A task that itself still waited for its delay hands the rest of it on.
   const model::WallTime start_at = std::max(now + delay, task.start_at);
-  const bool must_wait_for_old = !surely_over(draft, old);
-  if (start_at > now || must_wait_for_old) {
+  // One that was held back in READY never ran: what it waited for is what the next one waits for.
+  const model::TaskId runs_still = task.desired == TaskState::ready ? task.start_after : old.id;
+  const store::Row<Task> before = runs_still ? draft.task(runs_still) : nullptr;
+  const bool must_wait = before && !surely_over(draft, *before);
+  if (start_at > now || must_wait) {
     next.desired = TaskState::ready;
     next.start_at = start_at;
-    if (must_wait_for_old) next.start_after = old.id;
+    if (must_wait) next.start_after = runs_still;
   }
   draft.put(next);
   trim_history(draft, task.service, task.slot);
@@ -116,7 +118,7 @@ void restart(store::Draft& draft, const Task& task, RestartCause cause, model::W
 
 std::optional<model::WallTime> release_if_due(store::Draft& draft, const Task& task,
                                               model::WallTime now) {
-  if (task.desired != TaskState::ready || !task.start_at) return std::nullopt;
+  if (task.desired != TaskState::ready || !task.start_at || task.ended()) return std::nullopt;
   if (now < task.start_at) return task.start_at;
   const model::WallTime latest = task.start_at + kOldTaskWaitMax;
   if (task.start_after && now < latest) {

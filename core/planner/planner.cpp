@@ -191,7 +191,14 @@ void Planner::handle_ended(store::Draft& draft, model::WallTime now) {
     const store::Row<Task> task = draft.task(id);
     if (!task) continue;
     if (task->desired <= TaskState::running) {
-      if (task->ended()) orchestrator::restart(draft, *task, RestartCause::ended, now, ids_);
+      if (!task->ended()) continue;
+      if (task->start_at > now) {
+        // It failed while it was prepared, before its time had come. A successor now would fail as
+        // fast again and again (an image that is not there): the delay is served first.
+        waiting_[id] = task->start_at;
+      } else {
+        orchestrator::restart(draft, *task, RestartCause::ended, now, ids_);
+      }
     } else if (task->desired == TaskState::remove) {
       if (orchestrator::surely_over(draft, *task)) draft.erase(id);
     } else if (!task->node) {
@@ -213,6 +220,12 @@ void Planner::release_waiting(store::Draft& draft, model::WallTime now) {
       waiting_.erase(id);
       continue;
     }
+    if (task->ended()) {
+      if (task->start_at > now) continue;
+      waiting_.erase(id);
+      ended_.insert(id);
+      continue;
+    }
     if (const auto later = orchestrator::release_if_due(draft, *task, now)) waiting_[id] = *later;
   }
 }
@@ -220,17 +233,16 @@ void Planner::release_waiting(store::Draft& draft, model::WallTime now) {
 void Planner::place_unplaced(store::Draft& draft, model::WallTime now) {
   if (!retry_unplaced_ || unplaced_.empty()) return;
   retry_unplaced_ = false;
-  std::map<model::SpecKey, std::vector<model::TaskId>> groups;
+  std::map<model::SpecKey, store::TasksBySlot> groups;
   for (const model::TaskId id : unplaced_) {
     if (const store::Row<Task> task = draft.task(id)) {
-      groups[{task->service, task->spec_version}].push_back(id);
+      groups[{task->service, task->spec_version}].emplace(task->slot, id);
     }
   }
-  for (auto& [key, tasks] : groups) {
+  for (const auto& [key, group] : groups) {
     // Low slots first, so that a partial placement fills 1..n.
-    std::sort(tasks.begin(), tasks.end(), [&](model::TaskId a, model::TaskId b) {
-      return std::pair(draft.task(a)->slot, a) < std::pair(draft.task(b)->slot, b);
-    });
+    std::vector<model::TaskId> tasks;
+    for (const auto& [slot, id] : group) tasks.push_back(id);
     scheduler::place_group(draft, loads_, tasks, now);
   }
   // The scheduler fed its placements to the loads itself, as each depends on the one before.

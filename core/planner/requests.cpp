@@ -5,12 +5,14 @@
 #include <array>
 
 #include "core/model/validate.hpp"
+#include "core/store/transaction_codec.hpp"
 
 namespace skep::planner {
 namespace {
 
 using model::NodeRole;
 using model::NodeState;
+using model::TaskState;
 
 // For services that nobody named.
 constexpr std::array<std::string_view, 16> kAdjectives = {
@@ -34,6 +36,28 @@ std::string made_up_name(const store::Draft& draft, model::IdSource& ids) {
 
 tl::unexpected<Error> out_of_sequence() {
   return fail(ErrorKind::conflict, "update out of sequence");
+}
+
+Status fits_an_entry(store::Change change, std::string_view what) {
+  const size_t size = store::encode({{}, "", {std::move(change)}}).size();
+  if (size <= kRowBytesMax) return {};
+  return fail(ErrorKind::too_large, std::string(what) + " of " + std::to_string(size) +
+                                        " bytes is over the limit of " +
+                                        std::to_string(kRowBytesMax));
+}
+
+Status spec_fits(const model::ServiceSpec& spec) {
+  return fits_an_entry(store::SpecRow{{}, std::make_shared<const model::ServiceSpec>(spec)},
+                       "a service spec");
+}
+
+// Not inside a character: what is cut must still be text.
+std::string cut(std::string text) {
+  if (text.size() <= kReportTextMax) return text;
+  size_t end = kReportTextMax;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  text.resize(end);
+  return text;
 }
 
 tl::unexpected<Error> no_node(model::NodeId id) {
@@ -63,6 +87,7 @@ Result<model::ServiceId> create_service(store::Draft& draft, model::ServiceSpec 
                                         model::IdSource& ids) {
   if (spec.name.empty()) spec.name = made_up_name(draft, ids);
   SKEP_TRY(model::validate_service_spec(spec));
+  SKEP_TRY(spec_fits(spec));
   if (draft.service_by_name(spec.name)) {
     return fail(ErrorKind::conflict,
                 "name conflicts with an existing object: service " + spec.name + " already exists");
@@ -82,6 +107,7 @@ Status update_service(store::Draft& draft, model::ServiceId id, uint64_t version
   if (!service) return fail(ErrorKind::not_found, "service " + id.str() + " not found");
   if (service->meta.version != version || draft.touched(id)) return out_of_sequence();
   SKEP_TRY(model::validate_service_spec(spec));
+  SKEP_TRY(spec_fits(spec));
   if (store::Row<model::ServiceSpec> present = draft.spec_of(*service);
       spec.name != present->name) {
     return fail(ErrorKind::unimplemented, "renaming services is not supported");
@@ -114,11 +140,12 @@ Status update_node(store::Draft& draft, model::NodeId id, uint64_t version, mode
   }
   model::Node updated = *node;
   updated.spec = std::move(spec);
+  SKEP_TRY(fits_an_entry(store::upsert(updated), "a node"));
   draft.put(updated);
   return {};
 }
 
-Status remove_node(store::Draft& draft, model::NodeId id, bool force) {
+Status remove_node(store::Draft& draft, model::NodeId id, bool force, model::WallTime now) {
   const store::Row<model::Node> node = draft.node(id);
   if (!node) return no_node(id);
   if (node->role == NodeRole::manager) {
@@ -127,12 +154,13 @@ Status remove_node(store::Draft& draft, model::NodeId id, bool force) {
                     " is a cluster manager and is a member of the raft cluster. "
                     "It must be demoted to worker before removal");
   }
-  if (node->status.state != NodeState::down && !force) {
+  if (node->status.state == NodeState::ready && !force) {
     return fail(ErrorKind::invalid, "node " + id.str() + " is not down and can't be removed");
   }
   const store::Row<model::Cluster> cluster = draft.cluster();
   SKEP_ASSERT(cluster != nullptr, "a cluster with nodes has its cluster object");
   model::Cluster updated = *cluster;
+  std::erase_if(updated.blocked_nodes, [&](const auto& blocked) { return blocked.until < now; });
   updated.blocked_nodes.push_back({id, node->certificate_expires_at});
   draft.put(updated);
   draft.erase(id);
@@ -146,6 +174,7 @@ Status update_cluster(store::Draft& draft, uint64_t version, model::ClusterSpec 
   SKEP_TRY(model::validate_cluster_spec(spec));
   model::Cluster updated = *cluster;
   updated.spec = std::move(spec);
+  SKEP_TRY(fits_an_entry(store::upsert(updated), "the cluster's settings"));
   draft.put(updated);
   return {};
 }
@@ -168,6 +197,7 @@ Status node_ready(store::Draft& draft, model::NodeId id, const model::NodeDescri
   model::Node updated = *node;
   updated.description = description;
   updated.status = {NodeState::ready, "", std::move(address)};
+  SKEP_TRY(fits_an_entry(store::upsert(updated), "a node's description"));
   draft.put(updated);
   return {};
 }
@@ -186,7 +216,15 @@ void report_status(store::Draft& draft, model::NodeId node,
   for (const StatusReport& report : reports) {
     const store::Row<model::Task> task = draft.task(report.task);
     if (!task || task->node != node || report.status.state < task->status.state) continue;
+    if (report.status.state < TaskState::assigned || report.status.state > TaskState::rejected) {
+      continue;
+    }
     model::TaskStatus status = report.status;
+    status.message = cut(std::move(status.message));
+    status.error = cut(std::move(status.error));
+    if (status.container)
+      status.container->container_id.resize(
+          std::min(status.container->container_id.size(), kReportTextMax));
     status.applied_at = task->status.applied_at;
     if (status == task->status) continue;
     status.applied_at = now;

@@ -14,6 +14,12 @@
 
 namespace skep::planner {
 
+// A row is committed in one piece: together with what has to stand beside it, it must stay well
+// below the largest raft entry (1 MiB).
+inline constexpr size_t kRowBytesMax = 512 * 1024;
+// Of each sentence that a node reports; what is beyond is cut off.
+inline constexpr size_t kReportTextMax = 4096;
+
 // What a node reported of one of its tasks.
 struct StatusReport {
   model::TaskId task;
@@ -32,9 +38,9 @@ Status update_service(store::Draft& draft, model::ServiceId id, uint64_t version
 Status remove_service(store::Draft& draft, model::ServiceId id);
 
 Status update_node(store::Draft& draft, model::NodeId id, uint64_t version, model::NodeSpec spec);
-// Blocks the node's certificate until it expires. A node that is not down needs force; a manager is
-// never removed this way.
-Status remove_node(store::Draft& draft, model::NodeId id, bool force);
+// Blocks the node's certificate until it expires, and forgets blocks that are over by `now`. A node
+// that is Ready needs force; a manager is never removed this way.
+Status remove_node(store::Draft& draft, model::NodeId id, bool force, model::WallTime now);
 
 Status update_cluster(store::Draft& draft, uint64_t version, model::ClusterSpec spec);
 
@@ -47,8 +53,8 @@ Status node_ready(store::Draft& draft, model::NodeId id, const model::NodeDescri
 // DOWN with a sentence why; no-op for an unknown node.
 void node_down(store::Draft& draft, model::NodeId id, std::string message);
 
-// Takes what is news; ignores reports of tasks that are gone, not on this node, or going backwards
-// (swarm-semantics §2, rules 1 and 8).
+// Takes what is news; ignores reports of tasks that are gone, not on this node, going backwards, or
+// in a state that is not a node's to report (swarm-semantics §2, rules 1, 3 and 8).
 void report_status(store::Draft& draft, model::NodeId node,
                    const std::vector<StatusReport>& reports, model::WallTime now);
 

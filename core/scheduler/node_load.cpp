@@ -66,8 +66,12 @@ void NodeLoads::note_failure(const Task& before, const Task& after) {
   if (before.ended() || (state != TaskState::failed && state != TaskState::rejected)) return;
   const auto it = loads_.find(after.node);
   if (it == loads_.end()) return;
+  // What no longer counts goes, or every spec that ever failed here would be kept.
+  const model::WallTime now = after.status.applied_at;
+  std::erase_if(it->second.failures,
+                [&](const auto& entry) { return now - entry.second.back() >= kFailureWindow; });
   std::vector<model::WallTime>& times = it->second.failures[{after.service, after.spec_version}];
-  times.push_back(after.status.applied_at);
+  times.push_back(now);
   if (times.size() > kFailuresThatCount) times.erase(times.begin());
 }
 

@@ -92,11 +92,11 @@ void Draft::erase(model::TaskId id) {
 
 void Draft::index_task(const Row<model::Task>& before, const Row<model::Task>& after) {
   if (before) {
-    tasks_by_service_[before->service].erase(before->id);
+    tasks_by_service_[before->service].erase({before->slot, before->id});
     if (before->node) tasks_by_node_[before->node].erase(before->id);
   }
   if (after) {
-    tasks_by_service_[after->service].insert(after->id);
+    tasks_by_service_[after->service].emplace(after->slot, after->id);
     if (after->node) tasks_by_node_[after->node].insert(after->id);
   }
 }
@@ -189,7 +189,22 @@ void Draft::each_task_of_service(model::ServiceId id, const Visit<model::Task>& 
   });
   const auto it = tasks_by_service_.find(id);
   if (it == tasks_by_service_.end()) return;
-  const std::set<model::TaskId> ids = it->second;  // a visitor may put tasks
+  const TasksBySlot ids = it->second;  // a visitor may put tasks
+  for (const auto& [slot, task_id] : ids) visit(tasks_.at(task_id));
+}
+
+void Draft::each_task_of_slot(model::ServiceId id, uint64_t slot,
+                              const Visit<model::Task>& visit) const {
+  base_.each_task_of_slot(id, slot, [&](const Row<model::Task>& row) {
+    if (tasks_.count(row->id) == 0) visit(row);
+  });
+  const auto it = tasks_by_service_.find(id);
+  if (it == tasks_by_service_.end()) return;
+  std::vector<model::TaskId> ids;  // a visitor may put tasks
+  for (auto entry = it->second.lower_bound({slot, {}});
+       entry != it->second.end() && entry->first == slot; ++entry) {
+    ids.push_back(entry->second);
+  }
   for (const model::TaskId task_id : ids) visit(tasks_.at(task_id));
 }
 

@@ -7,7 +7,7 @@
 //
 // Rows put into a Draft have no valid Meta yet: apply() stamps it. The base must outlive the Draft
 // and must not change under it. Visiting gives the base's rows first and then the draft's own, each
-// in id order; a caller that needs one order sorts. SPDX-License-Identifier: Apache-2.0
+// in the View's order; a caller that needs one order sorts. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <map>
@@ -61,6 +61,8 @@ class Draft final : public View {
   void each_task(const Visit<model::Task>& visit) const override;
   void each_network(const Visit<model::Network>& visit) const override;
   void each_task_of_service(model::ServiceId id, const Visit<model::Task>& visit) const override;
+  void each_task_of_slot(model::ServiceId id, uint64_t slot,
+                         const Visit<model::Task>& visit) const override;
   void each_task_of_node(model::NodeId id, const Visit<model::Task>& visit) const override;
 
  private:
@@ -80,7 +82,7 @@ class Draft final : public View {
   Overlay<model::Network> networks_;
   std::map<model::SpecKey, Row<model::ServiceSpec>> specs_;
   // The draft's own living tasks.
-  std::map<model::ServiceId, std::set<model::TaskId>> tasks_by_service_;
+  std::map<model::ServiceId, TasksBySlot> tasks_by_service_;
   std::map<model::NodeId, std::set<model::TaskId>> tasks_by_node_;
   std::vector<RowChange> journal_;
 };

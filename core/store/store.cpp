@@ -22,8 +22,8 @@ Row<T> stamped(const Row<T>& row, const Row<T>& before, uint64_t index, model::W
   return copy;
 }
 
-template <class Id, class Map>
-void unindex(Map& index, const Id& key, model::TaskId task) {
+template <class Id, class Map, class Entry>
+void unindex(Map& index, const Id& key, const Entry& task) {
   const auto it = index.find(key);
   if (it == index.end()) return;
   it->second.erase(task);
@@ -157,16 +157,16 @@ void Store::index_service(const Row<model::Service>& before, const Row<model::Se
 }
 
 void Store::index_task(const Row<model::Task>& before, const Row<model::Task>& after) {
-  if (before && after && before->node == after->node &&
+  if (before && after && before->node == after->node && before->slot == after->slot &&
       before->spec_version == after->spec_version) {
     return;
   }
   if (before) {
-    unindex(tasks_by_service_, before->service, before->id);
+    unindex(tasks_by_service_, before->service, std::pair(before->slot, before->id));
     if (before->node) unindex(tasks_by_node_, before->node, before->id);
   }
   if (after) {
-    tasks_by_service_[after->service].insert(after->id);
+    tasks_by_service_[after->service].emplace(after->slot, after->id);
     if (after->node) tasks_by_node_[after->node].insert(after->id);
     refer({after->service, after->spec_version}, 1);
   }
@@ -261,7 +261,17 @@ void Store::each_network(const Visit<model::Network>& visit) const {
 void Store::each_task_of_service(model::ServiceId id, const Visit<model::Task>& visit) const {
   const auto it = tasks_by_service_.find(id);
   if (it == tasks_by_service_.end()) return;
-  for (const model::TaskId task_id : it->second) visit(tasks_.at(task_id));
+  for (const auto& [slot, task_id] : it->second) visit(tasks_.at(task_id));
+}
+
+void Store::each_task_of_slot(model::ServiceId id, uint64_t slot,
+                              const Visit<model::Task>& visit) const {
+  const auto it = tasks_by_service_.find(id);
+  if (it == tasks_by_service_.end()) return;
+  for (auto entry = it->second.lower_bound({slot, {}});
+       entry != it->second.end() && entry->first == slot; ++entry) {
+    visit(tasks_.at(entry->second));
+  }
 }
 
 void Store::each_task_of_node(model::NodeId id, const Visit<model::Task>& visit) const {

@@ -43,6 +43,8 @@ class Store final : public View {
   void each_task(const Visit<model::Task>& visit) const override;
   void each_network(const Visit<model::Network>& visit) const override;
   void each_task_of_service(model::ServiceId id, const Visit<model::Task>& visit) const override;
+  void each_task_of_slot(model::ServiceId id, uint64_t slot,
+                         const Visit<model::Task>& visit) const override;
   void each_task_of_node(model::NodeId id, const Visit<model::Task>& visit) const override;
 
   size_t task_count() const { return tasks_.size(); }
@@ -72,7 +74,7 @@ class Store final : public View {
   std::map<model::NetworkId, Row<model::Network>> networks_;
   std::map<model::SpecKey, CountedSpec> specs_;
   std::map<std::string, model::ServiceId> service_names_;  // lower case
-  std::map<model::ServiceId, std::set<model::TaskId>> tasks_by_service_;
+  std::map<model::ServiceId, TasksBySlot> tasks_by_service_;
   std::map<model::NodeId, std::set<model::TaskId>> tasks_by_node_;
   std::set<model::SpecKey> touched_specs_;  // within one apply
 };

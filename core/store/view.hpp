@@ -9,7 +9,9 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string_view>
+#include <utility>
 
 #include "core/model/objects.hpp"
 
@@ -17,6 +19,9 @@ namespace skep::store {
 
 template <class T>
 using Row = std::shared_ptr<const T>;  // null: no such object
+
+// Tasks of one service, in order of slot.
+using TasksBySlot = std::set<std::pair<uint64_t, model::TaskId>>;
 
 class View {
  public:
@@ -39,7 +44,11 @@ class View {
   virtual void each_service(const Visit<model::Service>& visit) const = 0;
   virtual void each_task(const Visit<model::Task>& visit) const = 0;
   virtual void each_network(const Visit<model::Network>& visit) const = 0;
+  // In order of slot.
   virtual void each_task_of_service(model::ServiceId id, const Visit<model::Task>& visit) const = 0;
+  // Costs what the slot holds, not what the service does.
+  virtual void each_task_of_slot(model::ServiceId id, uint64_t slot,
+                                 const Visit<model::Task>& visit) const = 0;
   virtual void each_task_of_node(model::NodeId id, const Visit<model::Task>& visit) const = 0;
 
   // The spec a service has now; null only for a service that isn't there.

@@ -57,6 +57,12 @@ void FakeStore::each_task(const Visit<model::Task>& visit) const {
 void FakeStore::each_network(const Visit<model::Network>& visit) const {
   visit_all(networks, visit);
 }
+void FakeStore::each_task_of_slot(model::ServiceId id, uint64_t slot,
+                                  const Visit<model::Task>& visit) const {
+  each_task_of_service(id, [&](const store::Row<model::Task>& task) {
+    if (task->slot == slot) visit(task);
+  });
+}
 void FakeStore::each_task_of_service(model::ServiceId id, const Visit<model::Task>& visit) const {
   for (const auto& [key, task] : tasks) {
     if (task->service == id) visit(task);

@@ -27,6 +27,8 @@ class FakeStore final : public store::View {
   void each_task(const Visit<model::Task>& visit) const override;
   void each_network(const Visit<model::Network>& visit) const override;
   void each_task_of_service(model::ServiceId id, const Visit<model::Task>& visit) const override;
+  void each_task_of_slot(model::ServiceId id, uint64_t slot,
+                         const Visit<model::Task>& visit) const override;
   void each_task_of_node(model::NodeId id, const Visit<model::Task>& visit) const override;
 
   store::Row<model::Cluster> cluster_row;

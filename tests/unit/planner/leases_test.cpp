@@ -25,6 +25,16 @@ TEST_CASE("a node that beats keeps its lease, a silent one loses it after three 
   CHECK_FALSE(leases.holds(kNode));
 }
 
+TEST_CASE("a leader that was held up itself blames no node") {
+  Leases leases(1s);
+  leases.renew(kNode, 0s);
+  leases.renew(kOther, 1s);
+  CHECK(leases.expire(30s).empty());
+  CHECK(leases.expire(32999ms).empty());
+  leases.renew(kOther, 32s);
+  CHECK(leases.expire(33s) == std::vector<model::NodeId>{kNode});
+}
+
 TEST_CASE("a node that says it will be away keeps its lease that long") {
   Leases leases(1s);
   leases.renew(kNode, 0s, 60s);

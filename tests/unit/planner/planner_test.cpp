@@ -227,6 +227,82 @@ TEST_CASE("a task that fails is replaced in its slot after the restart delay") {
   CHECK(in_slot(world, web, 1).size() == 2);
 }
 
+TEST_CASE("a task that can't even be prepared is tried again once per restart delay") {
+  World world(1);
+  const model::ServiceId web = world.create("web", 1);
+  world.report(*wanted_in_slot(world, web, 1), TaskState::rejected);
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    const store::Row<model::Task> held = wanted_in_slot(world, web, 1);
+    REQUIRE(held->desired == TaskState::ready);
+    const size_t made = in_slot(world, web, 1).size();
+    world.report(*held, TaskState::rejected);
+    CHECK(in_slot(world, web, 1).size() == made);
+    world.pass(4900ms);
+    CHECK(in_slot(world, web, 1).size() == made);
+    world.forget_and_replan();
+    CHECK(in_slot(world, web, 1).size() == made);
+    world.pass(200ms);
+    CHECK(wanted_in_slot(world, web, 1)->id != held->id);
+  }
+}
+
+TEST_CASE("a successor that is moved before it began still waits for the task that runs") {
+  World world(3);
+  const model::ServiceId web = world.create("web", 1);
+  world.agents_obey();
+  const auto drain_node_of = [&](const model::Task& task) {
+    for (size_t i = 0; i < 3; ++i) {
+      if (world.node(i) == task.node) {
+        REQUIRE(world.set_availability(i, NodeAvailability::drain));
+      }
+    }
+  };
+  const store::Row<model::Task> first = wanted_in_slot(world, web, 1);
+  drain_node_of(*first);
+  const store::Row<model::Task> second = wanted_in_slot(world, web, 1);
+  drain_node_of(*second);
+  world.report(*second, TaskState::shutdown);
+  const store::Row<model::Task> third = wanted_in_slot(world, web, 1);
+  REQUIRE(third->id != second->id);
+  CHECK(third->desired == TaskState::ready);
+  world.report(*first, TaskState::shutdown);
+  CHECK(wanted_in_slot(world, web, 1)->desired == TaskState::running);
+}
+
+TEST_CASE("a spec that no entry could carry is refused before anything is made") {
+  World world(1);
+  model::ServiceSpec spec = World::spec("web", 1);
+  spec.task.container.env.push_back("BIG=" + std::string(planner::kRowBytesMax, 'x'));
+  const auto made = world.ask(
+      [&](store::Draft& draft) { return planner::create_service(draft, spec, world.ids()); });
+  REQUIRE_FALSE(made);
+  CHECK(made.error().kind == ErrorKind::too_large);
+  CHECK(world.store().service_by_name("web") == nullptr);
+}
+
+TEST_CASE("a node reports only states that are its own, in sentences of bounded length") {
+  World world(1);
+  const model::ServiceId web = world.create("web", 1);
+  const auto report = [&](TaskState state, const std::string& error) {
+    world.ask([&](store::Draft& draft) {
+      model::TaskStatus status;
+      status.state = state;
+      status.error = error;
+      const auto task = wanted_in_slot(world, web, 1);
+      planner::report_status(draft, task->node, {{task->id, status}}, world.now());
+      return 0;
+    });
+  };
+  report(TaskState::orphaned, "");
+  report(TaskState::remove, "");
+  CHECK(wanted_in_slot(world, web, 1)->status.state == TaskState::assigned);
+  // The limit falls into the middle of a two-byte character.
+  std::string error = "x";
+  while (error.size() <= planner::kReportTextMax) error += "\xc3\xa9";
+  report(TaskState::preparing, error);
+  CHECK(wanted_in_slot(world, web, 1)->status.error.size() == planner::kReportTextMax - 1);
+}
+
 TEST_CASE("restart condition none leaves the slot as it ended") {
   World world(1);
   model::ServiceSpec spec = World::spec("once", 1);
@@ -383,8 +459,9 @@ TEST_CASE(
   const model::ServiceId web = world.create("web", 3);
   world.agents_obey();
   const auto remove = [&](bool force) {
-    return world.ask(
-        [&](store::Draft& d) { return planner::remove_node(d, world.node(1), force); });
+    return world.ask([&](store::Draft& d) {
+      return planner::remove_node(d, world.node(1), force, world.now());
+    });
   };
   REQUIRE_FALSE(remove(false));
   REQUIRE(remove(true));
