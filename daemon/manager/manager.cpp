@@ -74,6 +74,7 @@ Result<std::unique_ptr<Manager>> Manager::start(asio::io_context& loop, ManagerO
   };
   SKEP_TRY_ASSIGN(manager->queue_, Queue::open(loop, std::move(log), *loaded, manager->ids_,
                                                std::move(queue_events)));
+  manager->queue_->start();
   manager->register_handlers();
   SKEP_TRY(manager->server_->listen(manager->options_.listen_address));
   return manager;

@@ -53,8 +53,11 @@ Result<std::unique_ptr<Queue>> Queue::open(asio::io_context& loop,
     if (!state) return fail(state.error().within("the snapshot can't be read"));
     queue->store_.load(loaded.snapshot.at.index.value, *state);
   }
-  queue->arm_tick();
   return queue;
+}
+
+void Queue::start() {
+  arm_tick();
 }
 
 Queue::Queue(asio::io_context& loop, std::unique_ptr<storage::LogStore> log, raft::Raft raft,

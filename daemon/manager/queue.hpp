@@ -53,11 +53,15 @@ class Queue {
     std::function<void(const Error&)> broken;
   };
 
-  // Takes up what `loaded` holds. Errors: what Raft::start says, or a snapshot that can't be read.
+  // Takes up what `loaded` holds, and tells nothing before start(). Errors: what Raft::start says, or
+  // a snapshot that can't be read.
   static Result<std::unique_ptr<Queue>> open(asio::io_context& loop,
                                              std::unique_ptr<storage::LogStore> log,
                                              const storage::Loaded& loaded, model::IdSource& ids,
                                              Events events);
+  // Begins: entries of the log are applied and told, at once and within this call, so that whoever
+  // is told must hold this queue by now. Once.
+  void start();
   ~Queue();
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;

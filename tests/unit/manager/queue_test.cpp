@@ -70,13 +70,20 @@ class Bench {
       disk.content.snapshot.at.configuration = raft::Configuration{{raft::RaftId{1}}, {}};
     }
     manager::Queue::Events events;
-    events.applied = [this](const store::Applied&) { ++applied; };
+    // A listener that reads the store it is told of, as the manager does. Once a restart replayed
+    // its log before open() had returned the queue, and a scaled service crashed the daemon.
+    events.applied = [this](const store::Applied& change) {
+      ++applied;
+      REQUIRE(queue);
+      CHECK(queue->store().applied_index() == change.version);
+    };
     events.leading = [] {};
     events.broken = [this](const Error&) { broke = true; };
     auto opened = manager::Queue::open(loop, std::make_unique<MemoryLog>(disk), disk.content, ids,
                                        std::move(events));
     REQUIRE(opened);
     queue = std::move(*opened);
+    queue->start();
     run_until([&] { return queue->leading(); });
   }
   ~Bench() {
