@@ -61,9 +61,9 @@ Status check_root(const std::string& root_pem, const identity::JoinToken& token)
   if (!digest) return fail(digest.error());
   if (*digest == token.root_digest) return {};
   const std::string text = token.str();
-  return fail(ErrorKind::precondition,
-              "remote CA does not match fingerprint " + text.substr(0, text.rfind('-')) +
-                  " of the join token: this manager is of another cluster");
+  return fail(ErrorKind::invalid, "remote CA does not match fingerprint " +
+                                      text.substr(0, text.rfind('-')) +
+                                      " of the join token: this manager is of another cluster");
 }
 
 asio::awaitable<Result<std::string>> await_certificate(RpcClient& client, std::string node,

@@ -103,6 +103,7 @@ TEST_CASE("a manager of another cluster is found out before the token is sent") 
   World other;
   const Result<NodeCredentials> joined = signer.join(Signer::token_of(other.root), {signer.here()});
   REQUIRE_FALSE(joined);
+  CHECK(joined.error().kind == ErrorKind::invalid);
   CHECK(joined.error().message.find("remote CA does not match fingerprint SWMTKN-1-") == 0);
   CHECK(signer.questions == 0);
   CHECK(signer.certificate.empty());
