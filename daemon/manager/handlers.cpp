@@ -46,41 +46,66 @@ model::NodeAvailability availability_of(proto::NodeAvailability wanted) {
   }
 }
 
+tl::unexpected<Error> no_manager() {
+  return fail(ErrorKind::cancelled, "this manager is stopping");
+}
+
+asio::awaitable<Result<std::string>> stopped() {
+  co_return no_manager();
+}
+
+asio::awaitable<Status> stopped_stream() {
+  co_return no_manager();
+}
+
 }  // namespace
 
+// A call may begin, or come back from a wait, in the turn after the manager was destroyed.
 void Manager::register_handlers() {
   using transport::Caller;
-  using transport::ItemSink;
-  server_->handle(Method::get_root, [this](Caller, std::string) { return get_root(); });
-  server_->handle(Method::issue_certificate, [this](Caller, std::string payload) {
-    return issue_certificate(std::move(payload));
-  });
-  server_->handle(Method::certificate_status, [this](Caller, std::string payload) {
-    return certificate_status(std::move(payload));
-  });
-  server_->handle(Method::renew_certificate, [this](Caller caller, std::string payload) {
+  using Reply = asio::awaitable<Result<std::string>>;
+  const auto handle = [this](Method method, std::function<Reply(Caller, std::string)> body) {
+    server_->handle(
+        method, [alive = std::weak_ptr(alive_), body](Caller caller, std::string payload) {
+          return alive.expired() ? stopped() : body(std::move(caller), std::move(payload));
+        });
+  };
+  handle(Method::get_root, [this](Caller, std::string) { return get_root(); });
+  handle(Method::issue_certificate,
+         [this](Caller, std::string payload) { return issue_certificate(std::move(payload)); });
+  handle(Method::certificate_status,
+         [this](Caller, std::string payload) { return certificate_status(std::move(payload)); });
+  handle(Method::renew_certificate, [this](Caller caller, std::string payload) {
     return renew_certificate(std::move(caller), std::move(payload));
   });
-  server_->handle(Method::heartbeat, [this](Caller caller, std::string payload) {
+  handle(Method::heartbeat, [this](Caller caller, std::string payload) {
     return heartbeat(std::move(caller), std::move(payload));
   });
-  server_->handle(Method::status, [this](Caller caller, std::string payload) {
+  handle(Method::status, [this](Caller caller, std::string payload) {
     return status(std::move(caller), std::move(payload));
   });
-  server_->handle(Method::away, [this](Caller caller, std::string payload) {
+  handle(Method::away, [this](Caller caller, std::string payload) {
     return away(std::move(caller), std::move(payload));
   });
-  server_->handle(Method::leave,
-                  [this](Caller caller, std::string) { return leave(std::move(caller)); });
-  server_->handle(Method::managers, [this](Caller, std::string) { return managers(); });
-  server_->handle_stream(Method::session,
-                         [this](Caller caller, std::string payload, ItemSink& sink) {
-                           return session(std::move(caller), std::move(payload), sink);
-                         });
-  server_->handle_stream(Method::assignments,
-                         [this](Caller caller, std::string payload, ItemSink& sink) {
-                           return assignments(std::move(caller), std::move(payload), sink);
-                         });
+  handle(Method::leave, [this](Caller caller, std::string) { return leave(std::move(caller)); });
+  handle(Method::managers, [this](Caller, std::string) { return managers(); });
+  register_streams();
+}
+
+void Manager::register_streams() {
+  using transport::Caller;
+  using transport::ItemSink;
+  server_->handle_stream(Method::session, [this, alive = std::weak_ptr(alive_)](
+                                              Caller caller, std::string payload, ItemSink& sink) {
+    if (alive.expired()) return stopped_stream();
+    return session(std::move(caller), std::move(payload), sink);
+  });
+  server_->handle_stream(
+      Method::assignments,
+      [this, alive = std::weak_ptr(alive_)](Caller caller, std::string payload, ItemSink& sink) {
+        if (alive.expired()) return stopped_stream();
+        return assignments(std::move(caller), std::move(payload), sink);
+      });
 }
 
 asio::awaitable<Result<std::string>> Manager::get_root() {
@@ -120,9 +145,15 @@ asio::awaitable<Result<std::string>> Manager::issue_certificate(std::string payl
     planner::admit_node(draft, node, *role, availability, expires);
     return Status{};
   };
+  const std::weak_ptr<int> alive = alive_;
   SKEP_CO_TRY(co_await queue_->submit(std::move(admit)));
-  if (issued_.size() >= kIssuedMax) issued_.erase(issued_.begin());
+  if (alive.expired()) co_return no_manager();
   issued_[node] = std::move(certificate);
+  issued_order_.push_back(node);
+  if (issued_order_.size() > kIssuedMax) {
+    issued_.erase(issued_order_.front());
+    issued_order_.pop_front();
+  }
   rpc::IssueCertificateReply reply;
   reply.set_node(codec::id_bytes(node.bits));
   co_return reply.SerializeAsString();
@@ -148,6 +179,19 @@ asio::awaitable<Result<std::string>> Manager::renew_certificate(transport::Calle
   const store::Row<model::Node> node = queue_->store().node(caller.identity->node);
   if (!node) co_return fail(ErrorKind::unauthenticated, "this node was removed from the cluster");
   SKEP_CO_TRY_ASSIGN(std::string certificate, sign(request.csr_pem(), node->id, node->role));
+  SKEP_CO_TRY_ASSIGN(const transport::PeerIdentity fresh, transport::identity_of(certificate));
+  const std::weak_ptr<int> alive = alive_;
+  // A node that is removed later is blocked for as long as this certificate would have been good.
+  Queue::Request note = [fresh](store::Draft& draft) {
+    if (const store::Row<model::Node> row = draft.node(fresh.node)) {
+      model::Node updated = *row;
+      updated.certificate_expires_at = fresh.expires_at;
+      draft.put(std::move(updated));
+    }
+    return Status{};
+  };
+  SKEP_CO_TRY(co_await queue_->submit(std::move(note)));
+  if (alive.expired()) co_return no_manager();
   rpc::RenewCertificateReply reply;
   reply.set_certificate_pem(std::move(certificate));
   reply.set_root_pem(options_.credentials.root_pem);
@@ -194,6 +238,7 @@ asio::awaitable<Status> Manager::session(transport::Caller caller, std::string p
     old->second->end("a newer session of this node has begun");
   }
   sessions_[node] = session;
+  leases_.forget(node);  // a long one that an `away` granted has served its purpose
   leases_.renew(node, base::mono_now());
   arm_leases();
   // The manager's own node dials over loopback; it is known by the address it advertises.
@@ -204,11 +249,17 @@ asio::awaitable<Status> Manager::session(transport::Caller caller, std::string p
   Queue::Request report_in = [=](store::Draft& draft) {
     return planner::node_ready(draft, node, description, address);
   };
+  const std::weak_ptr<int> alive = alive_;
   Status known = co_await queue_->submit(std::move(report_in));
+  if (alive.expired()) co_return no_manager();
   if (!known && known.error().kind == ErrorKind::not_found) {
     known = fail(ErrorKind::unauthenticated, "this node was removed from the cluster");
   }
-  SKEP_CO_TRY(known);
+  if (!known) {
+    const auto it = sessions_.find(node);
+    if (it != sessions_.end() && it->second == session) sessions_.erase(it);
+    co_return known;
+  }
   bool first = true;
   while (!session->ended) {
     session->row_dirty = false;
@@ -267,8 +318,8 @@ asio::awaitable<Result<std::string>> Manager::status(transport::Caller caller,
     reports.push_back({task, std::move(observed)});
   }
   const model::NodeId node = caller.identity->node;
-  Queue::Request report = [node, reports = std::move(reports)](store::Draft& draft) {
-    planner::report_status(draft, node, reports, base::wall_now());
+  Queue::Request report = [this, node, reports = std::move(reports)](store::Draft& draft) {
+    planner::report_status(draft, node, reports, queue_->now());
     return Status{};
   };
   SKEP_CO_TRY(co_await queue_->submit(std::move(report)));
@@ -291,7 +342,9 @@ asio::awaitable<Result<std::string>> Manager::leave(transport::Caller caller) {
     planner::node_down(draft, node, "node left the cluster");
     return Status{};
   };
+  const std::weak_ptr<int> alive = alive_;
   SKEP_CO_TRY(co_await queue_->submit(std::move(down)));
+  if (alive.expired()) co_return no_manager();
   leases_.forget(node);
   if (const auto it = sessions_.find(node); it != sessions_.end()) {
     it->second->end("the node left the cluster");

@@ -106,6 +106,7 @@ Manager::~Manager() {
 }
 
 void Manager::stop() {
+  alive_.reset();
   server_->stop();
   lease_timer_.cancel();
   trouble_ = Error{ErrorKind::cancelled, "the daemon is stopping"};
@@ -149,6 +150,7 @@ void Manager::on_applied(const store::Applied& applied) {
       const model::NodeId id = node->after ? node->after->id : node->before->id;
       const auto it = sessions_.find(id);
       if (it != sessions_.end() && node->after) it->second->node_changed();
+      if (node->after && node->after->status.state == model::NodeState::down) leases_.forget(id);
       if (!node->after) {
         leases_.forget(id);
         if (it != sessions_.end()) {
@@ -211,14 +213,16 @@ void Manager::tell(const store::RowChange& change, model::WallTime time) {
 
 void Manager::arm_leases() {
   const std::optional<dispatcher::Instant> next = leases_.next_expiry();
-  if (!next) return;
+  if (!next || !alive_) return;
   lease_timer_.expires_after(std::max(*next - base::mono_now(), std::chrono::nanoseconds(0)));
-  lease_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) expire_leases();
-  });
+  lease_timer_.async_wait(
+      [this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+        if (!error && !alive.expired()) expire_leases();
+      });
 }
 
 void Manager::expire_leases() {
+  if (!queue_->leading()) return;  // whoever leads next grants leases anew
   for (const model::NodeId node : leases_.expire(base::mono_now())) {
     base::log_warning("manager", "node " + node.str() + " is silent: its lease has run out");
     const auto it = sessions_.find(node);
@@ -226,10 +230,14 @@ void Manager::expire_leases() {
       it->second->end("the lease has run out");
       sessions_.erase(it);
     }
+    const store::Row<model::Node> row = queue_->store().node(node);
+    if (!row || row->status.state == model::NodeState::down) continue;
     queue_->post([node](store::Draft& draft) {
       planner::node_down(draft, node, "heartbeat failure");
       return Status{};
     });
+    // Until it is committed that the node is down, it is looked at again.
+    leases_.renew(node, base::mono_now());
   }
   arm_leases();
 }

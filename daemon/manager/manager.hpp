@@ -9,6 +9,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -60,6 +61,7 @@ class Manager {
   Manager(asio::io_context& loop, ManagerOptions options, EventSink events);
 
   void register_handlers();
+  void register_streams();
   asio::awaitable<Result<std::string>> get_root();
   asio::awaitable<Result<std::string>> issue_certificate(std::string payload);
   asio::awaitable<Result<std::string>> certificate_status(std::string payload);
@@ -96,9 +98,13 @@ class Manager {
   std::map<model::NodeId, std::shared_ptr<Session>> sessions_;
   // Certificates signed for joiners who have not fetched them yet; bounded, oldest out first.
   std::map<model::NodeId, std::string> issued_;
+  std::deque<model::NodeId> issued_order_;
   asio::steady_timer lease_timer_;
   asio::steady_timer ready_timer_;  // cancelled when ready() should look again
   std::optional<Error> trouble_;
+  // Calls outlive the server that took them by a turn of the loop: they look at this after each
+  // wait, and before they begin.
+  std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
 }  // namespace skep::manager

@@ -26,7 +26,11 @@ void split(const store::Transaction& whole,
   }
   size_t middle = whole.changes.size() / 2;
   if (std::holds_alternative<store::SpecRow>(whole.changes[middle - 1])) ++middle;
-  if (middle == whole.changes.size()) middle -= 2;
+  if (middle == whole.changes.size()) middle -= std::min<size_t>(middle, 2);
+  if (middle == 0) {  // a spec and its service: nothing to part
+    out.emplace_back(whole, std::move(bytes));
+    return;
+  }
   store::Transaction first{whole.time, whole.request_id, {}};
   store::Transaction second{whole.time, whole.request_id, {}};
   const auto cut = whole.changes.begin() + static_cast<ptrdiff_t>(middle);
@@ -34,6 +38,24 @@ void split(const store::Transaction& whole,
   second.changes.assign(cut, whole.changes.end());
   split(first, out);
   split(second, out);
+}
+
+// What raft would refuse of a decision in parts. Asked before the first part is proposed: tasks
+// that committed while their spec did not would be a state nobody can carry on from.
+Status acceptable(const std::vector<std::pair<store::Transaction, std::string>>& parts) {
+  size_t total = 0;
+  for (const auto& [transaction, bytes] : parts) {
+    total += bytes.size();
+    if (bytes.size() > raft::kEntryBytesMax) {
+      return fail(ErrorKind::exhausted, "a change of " + std::to_string(bytes.size()) +
+                                            " bytes can't be stored: the limit is " +
+                                            std::to_string(raft::kEntryBytesMax));
+    }
+  }
+  if (total <= raft::kUncommittedBytesMax) return {};
+  return fail(ErrorKind::exhausted, "what follows from this takes " + std::to_string(total) +
+                                        " bytes: the limit of one change is " +
+                                        std::to_string(raft::kUncommittedBytesMax));
 }
 
 }  // namespace
@@ -68,7 +90,8 @@ Queue::Queue(asio::io_context& loop, std::unique_ptr<storage::LogStore> log, raf
       persister_(loop, std::move(log)),
       planner_(ids),
       tick_timer_(loop),
-      deadline_timer_(loop) {}
+      deadline_timer_(loop),
+      last_mono_(base::mono_now()) {}
 
 Queue::~Queue() {
   stop();
@@ -89,9 +112,20 @@ void Queue::stop() {
   tick_timer_.cancel();
   deadline_timer_.cancel();
   abandon_in_flight({ErrorKind::unknown_outcome, "the daemon is stopping"});
+  refuse_waiting({ErrorKind::cancelled, "the daemon is stopping"});
+}
+
+void Queue::refuse_waiting(const Error& why) {
   for (Waiting& waiting : std::exchange(waiting_, {})) {
-    if (waiting.answer) waiting.answer(fail(ErrorKind::cancelled, "the daemon is stopping"));
+    if (waiting.answer) waiting.answer(fail(why));
   }
+}
+
+model::WallTime Queue::now() {
+  const std::chrono::nanoseconds mono = base::mono_now();
+  last_time_ = std::max(base::wall_now(), last_time_ + (mono - last_mono_));
+  last_mono_ = mono;
+  return last_time_;
 }
 
 asio::awaitable<Status> Queue::submit(Request request) {
@@ -119,7 +153,7 @@ void Queue::enqueue(Waiting waiting) {
     refusal = raft_.broken() ? *raft_.broken()
                              : Error{ErrorKind::unavailable, "the swarm does not have a leader"};
   }
-  if (waiting_.size() >= kWaitingMax) {
+  if (waiting.answer && waiting_.size() >= kWaitingMax) {
     refusal = Error{ErrorKind::unavailable, "too many requests are waiting; try again later"};
   }
   if (refusal) {
@@ -144,8 +178,7 @@ void Queue::schedule_pump() {
 void Queue::pump() {
   if (!leading_ || in_flight_ || (waiting_.empty() && !planner_due_)) return;
   planner_due_ = false;
-  const model::WallTime now = std::max(base::wall_now(), last_time_);
-  last_time_ = now;
+  const model::WallTime now = this->now();
   store::Draft draft(store_);
   std::vector<Answer> answers;
   for (Waiting& waiting : std::exchange(waiting_, {})) {
@@ -171,6 +204,13 @@ void Queue::propose(const store::Draft& draft, model::WallTime now, std::vector<
   split({now, "", draft.changes()}, parts);
   in_flight_.emplace();
   in_flight_->answers = std::move(answers);
+  if (const Status accepted = acceptable(parts); !accepted) {
+    base::log_error("manager", "a decision is dropped: " + accepted.error().message);
+    // Not tried again before something new is asked: it would be the same.
+    abandon_in_flight(accepted.error());
+    planner_due_ = false;
+    return;
+  }
   std::vector<raft::Propose> proposals;
   for (auto& [transaction, bytes] : parts) {
     const raft::ProposalId id{++last_proposal_};
@@ -228,7 +268,10 @@ void Queue::apply(const raft::Committed& committed) {
     SKEP_ASSERT(decoded.has_value(), "an entry that was committed can be decoded");
     transaction = std::move(*decoded);
   }
-  last_time_ = std::max(last_time_, transaction.time);
+  if (transaction.time > last_time_) {
+    last_time_ = transaction.time;
+    last_mono_ = base::mono_now();
+  }
   const store::Applied applied = store_.apply(committed.entry.index.value, transaction);
   events_.applied(applied);
   if (own && in_flight_->proposals.empty()) {
@@ -244,6 +287,9 @@ void Queue::note_role(const raft::RoleChange& change) {
   if (std::exchange(leading_, false)) {
     base::log_error("manager", "no longer the leader: " + change.reason);
     if (raft_.broken()) events_.broken(*raft_.broken());
+    // Nothing of what waits was proposed, and nobody would take it up.
+    refuse_waiting(raft_.broken() ? *raft_.broken()
+                                  : Error{ErrorKind::unavailable, "no longer the leader"});
   }
 }
 
@@ -296,12 +342,14 @@ void Queue::arm_deadline() {
     deadline_timer_.cancel();
     return;
   }
-  deadline_timer_.expires_after(std::max(*next - base::wall_now(), model::Nanoseconds(0)));
-  deadline_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (error) return;
-    planner_due_ = true;
-    schedule_pump();
-  });
+  deadline_timer_.expires_after(std::max(*next - now(), model::Nanoseconds(0)));
+  // Cancelling doesn't reach a wait that is over already and only waits for its turn.
+  deadline_timer_.async_wait(
+      [this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+        if (error || alive.expired()) return;
+        planner_due_ = true;
+        schedule_pump();
+      });
 }
 
 // A lone voter has nothing to time once it leads; the tick then rests.
@@ -309,9 +357,10 @@ void Queue::arm_tick() {
   step(raft::TimePassed{});
   if (leading_ || stopped_) return;
   tick_timer_.expires_after(kTick);
-  tick_timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) arm_tick();
-  });
+  tick_timer_.async_wait(
+      [this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+        if (!error && !alive.expired()) arm_tick();
+      });
 }
 
 }  // namespace skep::manager

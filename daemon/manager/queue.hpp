@@ -53,8 +53,8 @@ class Queue {
     std::function<void(const Error&)> broken;
   };
 
-  // Takes up what `loaded` holds, and tells nothing before start(). Errors: what Raft::start says, or
-  // a snapshot that can't be read.
+  // Takes up what `loaded` holds, and tells nothing before start(). Errors: what Raft::start says,
+  // or a snapshot that can't be read.
   static Result<std::unique_ptr<Queue>> open(asio::io_context& loop,
                                              std::unique_ptr<storage::LogStore> log,
                                              const storage::Loaded& loaded, model::IdSource& ids,
@@ -69,9 +69,13 @@ class Queue {
   // Resolves when the request and its consequences are committed, or with the request's own error.
   // unknown_outcome: it may or may not have been committed. unavailable: there is no leader.
   asio::awaitable<Status> submit(Request request);
-  // The same without an answer, for what is repeated until it holds.
+  // The same without an answer, for what is repeated until it holds. Never refused for being one
+  // too many.
   void post(Request request);
 
+  // The cluster's time: never goes back, and never stands still though the machine's clock was set
+  // back. What goes into rows and what deadlines are compared with. Advances with each call.
+  model::WallTime now();
   bool leading() const;
   const store::Store& store() const { return store_; }
   // Ends all waiting with `cancelled`; nothing is proposed any more.
@@ -102,6 +106,7 @@ class Queue {
   void maybe_lead();
   void maybe_snapshot();
   void abandon_in_flight(const Error& why);
+  void refuse_waiting(const Error& why);
   void arm_deadline();
   void arm_tick();
   raft::Tick now_tick() const;
@@ -117,7 +122,8 @@ class Queue {
   asio::steady_timer tick_timer_;
   asio::steady_timer deadline_timer_;
   uint64_t last_proposal_ = 0;
-  model::WallTime last_time_;
+  model::WallTime last_time_;                             // that now() gave or an entry carried
+  std::chrono::nanoseconds last_mono_{};                  // when that was
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // posted work checks it
   bool pump_scheduled_ = false;
   bool planner_due_ = false;

@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "core/planner/requests.hpp"
+#include "core/store/transaction_codec.hpp"
 #include "daemon/base/random_ids.hpp"
 
 using namespace skep;
@@ -267,4 +268,73 @@ TEST_CASE("a failed flush acknowledges nothing: the caller is told, and so is ev
   const auto later = bench.ask({bench.create("next", 1)});
   REQUIRE_FALSE(later[0]);
   CHECK(later[0].error().message.find("the disk is gone") != std::string::npos);
+}
+
+TEST_CASE("who comes while a flush fails is answered as well") {
+  Disk disk;
+  Bench bench(disk);
+  bench.found();
+  {
+    const std::lock_guard lock(disk.mutex);
+    disk.fails = true;
+  }
+  std::optional<Status> second;
+  const auto answers = bench.ask({[&](store::Draft& draft) -> Status {
+    // Asked while the first is being laid on its draft: it has to wait for the next one.
+    asio::co_spawn(
+        bench.loop,
+        [&]() -> asio::awaitable<void> {
+          second = co_await bench.queue->submit([](store::Draft&) { return Status{}; });
+        },
+        asio::detached);
+    return bench.create("web", 1)(draft);
+  }});
+  REQUIRE_FALSE(answers[0]);
+  bench.run_until([&] { return second.has_value(); });
+  CHECK_FALSE(second->has_value());
+}
+
+TEST_CASE("a change that no entry can hold is refused whole, and the queue goes on") {
+  Disk disk;
+  Bench bench(disk);
+  bench.found();
+  const size_t entries = disk.normal_entries();
+  const auto answers = bench.ask({[&](store::Draft& draft) {
+    model::ServiceSpec spec;
+    spec.name = "huge";
+    spec.replicas = 2;
+    spec.task.container.image = std::string(raft::kEntryBytesMax, 'x');
+    model::Service service;
+    service.id = model::ServiceId{bench.ids.next()};
+    service.name = "huge";
+    draft.put_spec({service.id, 1}, spec);
+    draft.put(service);
+    return Status{};
+  }});
+  REQUIRE_FALSE(answers[0]);
+  CHECK(answers[0].error().kind == ErrorKind::exhausted);
+  CHECK(disk.normal_entries() == entries);
+  CHECK(bench.queue->store().task_count() == 0);
+  CHECK(bench.ask({bench.create("web", 1)})[0]);
+}
+
+TEST_CASE("the cluster's time goes on from the last entry though the clock was set back") {
+  Disk disk;
+  Bench bench(disk);
+  bench.found();
+  // A log whose last entry was written an hour ahead of what the clock says now.
+  const model::WallTime ahead = bench.queue->now() + std::chrono::hours(1);
+  const size_t index = disk.content.entries.back().index.value + 1;
+  Disk later;
+  later.content = disk.content;
+  store::Transaction transaction{ahead, "", {store::upsert(*bench.queue->store().cluster())}};
+  later.content.entries.push_back(
+      {later.content.hard_state.term, raft::Index{index}, raft::EntryKind::normal,
+       std::make_shared<const std::string>(store::encode(transaction))});
+  Bench again(later);
+  again.run_until([&] { return again.queue->store().applied_index() >= index; });
+  const model::WallTime first = again.queue->now();
+  CHECK(first >= ahead);
+  CHECK(first < ahead + std::chrono::minutes(5));
+  CHECK(again.queue->now() > first);
 }
