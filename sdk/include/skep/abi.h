@@ -16,7 +16,14 @@
  * are borrowed for the duration of the call they are passed to, unless told otherwise.
  *
  * Tags: [any-thread] callable from every thread. [host-worker] called by the host on a thread of its
- * own that may block; calls for the same object key never overlap. [init] called once, alone.
+ * own that may block; calls that change one object never overlap. [init] called once, alone.
+ *
+ * What may overlap: calls for different objects, always. For one object, the calls that change it
+ * (create, start, stop, remove; endpoint_create, join, leave, ...) come one after the other, in the order
+ * the host made them; but reads (inspect, list, stats, check), waits, streams and signals come at any
+ * moment, also while such a call is still running, because `kill` must get through while a `stop` with
+ * a long grace is under way. The order holds while the driver's function runs: a call that returned
+ * SKEP_PENDING no longer holds up the next one for its object.
  *
  * Version 1.0-draft: may still change until 1.0.
  * SPDX-License-Identifier: Apache-2.0 */

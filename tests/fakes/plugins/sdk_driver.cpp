@@ -45,6 +45,13 @@ class CannedRuntime : public skep::sdk::Driver {
     call.fail(SKEP_E_UNAVAILABLE, "the stream broke");
   }
 
+  // Throw while they own the operation, and after they gave it away.
+  void stats(Call) { throw Failure(SKEP_E_EXHAUSTED, "no more numbers"); }
+  void signal(Call call) {
+    call.fail(SKEP_E_PRECONDITION, "it has ended");
+    throw Failure(SKEP_E_INTERNAL, "too late");
+  }
+
   const void* interface(std::string_view id) noexcept override {
     using Me = CannedRuntime;
     static const skep_base_1 base = {sizeof base,      0,
@@ -52,10 +59,13 @@ class CannedRuntime : public skep::sdk::Driver {
                                      op<&Me::probe>,   op<&Me::nothing>,
                                      op<&Me::nothing>, nullptr,
                                      op<&Me::nothing>, nullptr};
-    static const skep_runtime_1 runtime = {
-        sizeof runtime, 0,       nullptr, op<&Me::create>,  op<&Me::start>,    nullptr,
-        op<&Me::stop>,  nullptr, nullptr, op<&Me::inspect>, op<&Me::bad_list>, op<&Me::events>,
-        nullptr};
+    static const skep_runtime_1 runtime = {sizeof runtime,    0,
+                                           nullptr,           op<&Me::create>,
+                                           op<&Me::start>,    nullptr,
+                                           op<&Me::stop>,     op<&Me::signal>,
+                                           nullptr,           op<&Me::inspect>,
+                                           op<&Me::bad_list>, op<&Me::events>,
+                                           op<&Me::stats>};
     if (id == SKEP_BASE_1) return &base;
     if (id == SKEP_RUNTIME_1) return &runtime;
     return nullptr;

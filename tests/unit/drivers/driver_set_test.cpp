@@ -133,6 +133,10 @@ TEST_CASE_METHOD(Fixture, "the runtime client passes errors on and survives bad 
   CHECK(missing.error().kind == ErrorKind::not_found);
   CHECK(missing.error().message == "No such image: absent");
   CHECK(run(loop, runtime.stop("c", "", 10)).error().kind == ErrorKind::unavailable);
+  const auto thrown = run(loop, runtime.stats({"c"}));
+  REQUIRE_FALSE(thrown.has_value());
+  CHECK(thrown.error() == skep::Error{ErrorKind::exhausted, "no more numbers"});
+  CHECK(run(loop, runtime.signal("c", "HUP")).error().message == "it has ended");
   CHECK(run(loop, runtime.wait("c")).error().kind == ErrorKind::unimplemented);
   CHECK(run(loop, runtime.exec_wait("c", "e")).error().kind == ErrorKind::unimplemented);
   CHECK(run(loop, runtime.image_list()).error().kind == ErrorKind::unimplemented);

@@ -7,7 +7,8 @@
 //     json create(const json& request);
 //
 // The other takes a Call, which it may keep and finish later from any thread; a Call that is destroyed
-// unfinished completes with SKEP_E_INTERNAL, so an operation can't be forgotten:
+// unfinished completes with SKEP_E_INTERNAL, so an operation can't be forgotten; what the method throws
+// while it still has the Call becomes the operation's error as above:
 //
 //     void wait(Call call);
 //
@@ -43,6 +44,19 @@ class Failure : public std::runtime_error {
  private:
   skep_status code_;
 };
+
+namespace detail {
+// An operation whose Call is being destroyed because its method throws: the destructor leaves it here,
+// so that op<> can end it with the exception's own text. One per running op<>, on its stack; a Call
+// that was handed to another thread does not see it.
+struct Unwound {
+  skep_op* operation;
+  int exceptions;  // in flight when the method was entered
+  bool left_open = false;
+  Unwound* outer;
+};
+inline thread_local Unwound* unwound = nullptr;
+}  // namespace detail
 
 // One operation in flight. Move-only; finish it once with reply() or fail(). [any-thread]
 class Call {
@@ -84,11 +98,22 @@ class Call {
   // CLOCK_MONOTONIC milliseconds, -1 for none.
   int64_t deadline_ms() const noexcept { return op_ ? host_->deadline_ms(host_, op_) : -1; }
   bool finished() const noexcept { return op_ == nullptr; }
+  const skep_host* host() const noexcept { return host_; }
 
   json request;
 
  private:
-  void abandon() noexcept { fail(SKEP_E_INTERNAL, "the driver dropped the operation"); }
+  void abandon() noexcept {
+    if (op_ == nullptr) return;
+    detail::Unwound* const method = detail::unwound;
+    if (method != nullptr && method->operation == op_ &&
+        std::uncaught_exceptions() > method->exceptions) {
+      method->left_open = true;
+      op_ = nullptr;
+      return;
+    }
+    fail(SKEP_E_INTERNAL, "the driver dropped the operation");
+  }
 
   const skep_host* host_;
   skep_op* op_;
@@ -147,6 +172,37 @@ void guarded(Call& call, Body&& body) noexcept {
     call.fail(SKEP_E_INTERNAL, "unknown exception");
   }
 }
+
+// Gives `call` to `method`, which owns it from then on. What `method` throws ends the operation with
+// its text, unless the Call was finished, or is kept elsewhere, by then: in that case whoever has it
+// tells the outcome, and the text goes to the log.
+template <class Method>
+void run_owned(Call call, skep_op* operation, Method&& method) noexcept {
+  const skep_host* const host = call.host();
+  Unwound here{operation, std::uncaught_exceptions(), false, unwound};
+  unwound = &here;
+  const auto ended = [&](skep_status code, std::string_view text) noexcept {
+    unwound = here.outer;
+    text = text.substr(0, SKEP_ERROR_MAX);
+    if (here.left_open) {
+      host->complete(host, operation, code, view(""), view(text));
+    } else {
+      host->log(host, SKEP_LOG_ERROR, view(text));
+    }
+  };
+  try {
+    method(std::move(call));
+    unwound = here.outer;
+  } catch (const Failure& failure) {
+    ended(failure.code(), failure.what());
+  } catch (const json::exception& bad) {
+    ended(SKEP_E_INVALID, bad.what());
+  } catch (const std::exception& other) {
+    ended(SKEP_E_INTERNAL, other.what());
+  } catch (...) {
+    ended(SKEP_E_INTERNAL, "unknown exception");
+  }
+}
 }  // namespace detail
 
 // The C function for a method. `self` is the Driver.
@@ -163,13 +219,8 @@ skep_status op(void* self, skep_op* operation, skep_str request) noexcept {
   if constexpr (M::plain) {
     detail::guarded(call, [&] { call.reply((driver->*Method)(call.request)); });
   } else {
-    // The method owns the Call; an exception unwinds it there, and its destructor tells the host.
-    // To keep the text, the exception is reported through the driver's log first.
-    try {
-      (driver->*Method)(std::move(call));
-    } catch (const std::exception& error) {
-      driver->log(SKEP_LOG_ERROR, error.what());
-    }
+    detail::run_owned(std::move(call), operation,
+                      [driver](Call owned) { (driver->*Method)(std::move(owned)); });
   }
   return SKEP_PENDING;
 }
@@ -186,7 +237,7 @@ const skep_instance* make_instance(const skep_host* host) noexcept {
     };
     driver->instance_.destroy = [](void* self) { delete static_cast<Driver*>(self); };
     return &driver->instance_;
-  } catch (const std::exception&) {
+  } catch (...) {  // of whatever kind: nothing may cross, and the host is told by the nullptr
     return nullptr;
   }
 }
