@@ -60,8 +60,9 @@ Result<std::unique_ptr<FifoExecStreams>> FifoExecStreams::make(
   if (error) return fail(ErrorKind::internal, "can't make " + folder + ": " + error.message());
   const ExecConfig& config = progress->state.config;
   const bool wants_in = config.attach_stdin;
-  // A terminal has one stream; what isn't attached is not even made.
-  const bool wants_out = config.attach_stdout || (config.tty && config.attach_stderr);
+  // A terminal has one stream, which must lead somewhere; otherwise what isn't attached is not even
+  // made.
+  const bool wants_out = config.attach_stdout || config.tty;
   const bool wants_err = config.attach_stderr && !config.tty;
   std::unique_ptr<FifoExecStreams> streams(new FifoExecStreams(
       loop, runtime, std::move(folder), std::move(exec_id), std::move(progress)));
@@ -72,6 +73,11 @@ Result<std::unique_ptr<FifoExecStreams>> FifoExecStreams::make(
 }
 
 FifoExecStreams::~FifoExecStreams() {
+  if (on_let_go_ && (in_.is_open() || out_.is_open() || err_.is_open())) {
+    const bool input_open = in_.is_open();
+    on_let_go_(
+        std::make_shared<ExecRemains>(ExecRemains{std::move(out_), std::move(err_), input_open}));
+  }
   // The shim holds its own ends open; nobody opens the names again. A folder that can't be removed
   // is removed at the next start of the agent.
   static_cast<void>(remove_folder(folder_).has_value());
@@ -97,6 +103,25 @@ std::optional<ExecStreams::Chunk> FifoExecStreams::read_now(Stream& stream, bool
   boost::system::error_code ignored;  // closing a FIFO has nothing to report
   if (!later) stream.close(ignored);
   return std::nullopt;
+}
+
+namespace {
+
+asio::awaitable<void> discard(asio::posix::stream_descriptor& stream) {
+  std::array<char, kChunk> bytes;
+  while (stream.is_open()) {
+    // Before each read, so that a process that never stops talking leaves the loop to others.
+    co_await stream.async_wait(asio::posix::stream_descriptor::wait_read,
+                               asio::as_tuple(asio::use_awaitable));
+    const ssize_t count = ::read(stream.native_handle(), bytes.data(), bytes.size());
+    if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) co_return;
+  }
+}
+
+}  // namespace
+
+asio::awaitable<void> discard_output(std::shared_ptr<ExecRemains> remains) {
+  co_await (discard(remains->out) && discard(remains->err));
 }
 
 asio::awaitable<std::optional<ExecStreams::Chunk>> FifoExecStreams::read() {

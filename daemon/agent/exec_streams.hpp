@@ -6,7 +6,12 @@
 // blocks; its end is told to the runtime separately, because our own read end keeps the FIFO alive.
 //
 // read() waits for readiness and then reads without blocking: racing two real reads could lose the
-// bytes of the one that is cancelled. On the loop. SPDX-License-Identifier: Apache-2.0
+// bytes of the one that is cancelled.
+//
+// Whoever lets go of the streams early (a detached exec, a client that went away) must not stop the
+// process, which would block once the FIFO is full. So the destructor hands what is still open to
+// `on_let_go`, and somebody who lives longer reads it to its end. On the loop.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -30,8 +35,20 @@ struct ExecProgress {
   Signal changed;
 };
 
+// The ends of a running process's streams that nobody reads any more.
+struct ExecRemains {
+  asio::posix::stream_descriptor out;
+  asio::posix::stream_descriptor err;
+  bool input_open = false;  // the process still waits for input that will not come
+};
+
+// Reads both to their end, and drops what it reads.
+asio::awaitable<void> discard_output(std::shared_ptr<ExecRemains> remains);
+
 class FifoExecStreams final : public ExecStreams {
  public:
+  using LetGo = std::function<void(std::shared_ptr<ExecRemains>)>;
+
   // Makes the FIFOs the config asks for and opens our ends. Errors: internal, with the reason.
   static Result<std::unique_ptr<FifoExecStreams>> make(boost::asio::any_io_executor loop,
                                                        drivers::RuntimeDriver& runtime,
@@ -41,6 +58,9 @@ class FifoExecStreams final : public ExecStreams {
 
   // Fills the FIFOs' paths in.
   void describe(drivers::ExecRequest* request) const;
+
+  // From now on a process reads and writes the FIFOs. Called by the destructor, at most once.
+  void when_let_go(LetGo on_let_go) { on_let_go_ = std::move(on_let_go); }
 
   asio::awaitable<std::optional<Chunk>> read() override;
   asio::awaitable<Status> write(std::string bytes) override;
@@ -61,6 +81,7 @@ class FifoExecStreams final : public ExecStreams {
   Stream in_;
   Stream out_;
   Stream err_;
+  LetGo on_let_go_;
 };
 
 // The streams of a command that could not be started: one text, then the end.

@@ -60,6 +60,9 @@ class NodeContainers final : public Containers {
   asio::awaitable<Result<std::unique_ptr<ExecStreams>>> start_made_exec(
       std::string exec_id, std::shared_ptr<ExecProgress> exec,
       std::unique_ptr<FifoExecStreams> streams);
+  Status forget_old_execs();  // exhausted: all that are remembered still run
+  FifoExecStreams::LetGo let_go(std::string exec_id, std::shared_ptr<ExecProgress> exec);
+  asio::awaitable<void> end_input(std::string exec_id, std::string container);
   asio::awaitable<Result<Image>> by_id(std::string reference);
   void publish_image(std::string_view action, const std::string& name);
 
@@ -72,6 +75,7 @@ class NodeContainers final : public Containers {
   CoroutineGroup& background_;
   std::map<std::string, std::shared_ptr<ExecProgress>, std::less<>> execs_;
   std::deque<std::string> exec_order_;  // oldest first, to forget the oldest
+  const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 
 }  // namespace skep::agent

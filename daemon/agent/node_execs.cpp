@@ -3,6 +3,9 @@
 // A command that can't be started is an outcome, not an error: 127 when it isn't there, 126 when it
 // can't be executed, and the reason as text on the stream, as a shell would have it.
 // SPDX-License-Identifier: Apache-2.0
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <utility>
 
@@ -47,14 +50,7 @@ Result<std::string> NodeContainers::exec_create(ExecConfig config) {
   }
   if (config.argv.empty()) return fail(ErrorKind::invalid, "No exec command specified");
   SKEP_TRY_ASSIGN(std::string id, random_hex_id());
-  while (exec_order_.size() >= kExecsMax) {
-    const auto oldest = execs_.find(exec_order_.front());
-    if (oldest != execs_.end() && oldest->second->state.running) {
-      return fail(ErrorKind::exhausted, "too many processes were started with exec on this node");
-    }
-    if (oldest != execs_.end()) execs_.erase(oldest);
-    exec_order_.pop_front();
-  }
+  SKEP_TRY(forget_old_execs());
   config.container_id = row->id;
   auto exec = std::make_shared<ExecProgress>(loop_);
   exec->state.config = std::move(config);
@@ -62,6 +58,23 @@ Result<std::string> NodeContainers::exec_create(ExecConfig config) {
   execs_.emplace(id, std::move(exec));
   exec_order_.push_back(id);
   return id;
+}
+
+Status NodeContainers::forget_old_execs() {
+  if (exec_order_.size() < kExecsMax) return {};
+  const auto over = [this](const std::string& id) {
+    const auto exec = execs_.find(id);
+    return exec == execs_.end() || !exec->second->state.started || exec->second->state.exit_code;
+  };
+  const auto oldest = std::find_if(exec_order_.begin(), exec_order_.end(), over);
+  if (oldest == exec_order_.end()) {
+    return fail(ErrorKind::exhausted, std::to_string(kExecsMax) +
+                                          " processes that were started with exec still run on "
+                                          "this node, which is the limit");
+  }
+  execs_.erase(*oldest);
+  exec_order_.erase(oldest);
+  return {};
 }
 
 Result<ExecState> NodeContainers::exec_inspect(std::string_view exec_id) const {
@@ -101,7 +114,11 @@ asio::awaitable<Result<std::unique_ptr<ExecStreams>>> NodeContainers::start_made
   if (!started) {
     const ErrorKind kind = started.error().kind;
     const bool missing = kind == ErrorKind::not_found && table_.get(container) != nullptr;
-    if (!missing && kind != ErrorKind::invalid) co_return fail(std::move(started).error());
+    if (!missing && kind != ErrorKind::invalid) {
+      exec->state.exit_code = kExitNotExecutable;  // it will not run any more
+      if (kind != ErrorKind::precondition) co_return fail(std::move(started).error());
+      co_return fail(ErrorKind::conflict, "container " + container + " is not running");
+    }
     exec->state.exit_code = missing ? kExitMissing : kExitNotExecutable;
     co_return std::make_unique<FailedExecStreams>(started.error().message + "\r\n");
   }
@@ -109,12 +126,39 @@ asio::awaitable<Result<std::unique_ptr<ExecStreams>>> NodeContainers::start_made
   exec->state.running = true;
   exec->waiting = true;
   background_.start(follow_exec(exec_id, exec));
+  streams->when_let_go(let_go(exec_id, exec));
+  const ExecConfig& config = exec->state.config;
+  if (config.rows != request.rows || config.columns != request.columns) {
+    // The terminal's size was told while the process was being started. A size that can't be set
+    // any more costs the layout, not the command.
+    const Status told =
+        co_await runtime_.exec_resize(container, exec_id, config.rows, config.columns);
+    if (!told) spdlog::debug("agent: exec {}: {}", exec_id, told.error().message);
+  }
   if (const auto row = table_.get(container)) {
     model::Labels more;
     more["execID"] = exec_id;
     table_.publish(*row, "exec_start: " + words(exec->state.config.argv), std::move(more));
   }
   co_return std::unique_ptr<ExecStreams>(std::move(streams));
+}
+
+// The streams may be destroyed later than all of us, when the daemon ends: hence the weak pointer.
+FifoExecStreams::LetGo NodeContainers::let_go(std::string exec_id,
+                                              std::shared_ptr<ExecProgress> exec) {
+  return [this, alive = std::weak_ptr<const bool>(alive_), exec_id = std::move(exec_id),
+          exec = std::move(exec)](std::shared_ptr<ExecRemains> remains) {
+    if (alive.expired()) return;
+    if (remains->input_open && exec->state.running) {
+      background_.start(end_input(exec_id, exec->state.config.container_id));
+    }
+    background_.start(discard_output(std::move(remains)));
+  };
+}
+
+asio::awaitable<void> NodeContainers::end_input(std::string exec_id, std::string container) {
+  const Status closed = co_await runtime_.exec_close_stdin(container, exec_id);
+  if (!closed) spdlog::debug("agent: exec {}: {}", exec_id, closed.error().message);
 }
 
 asio::awaitable<void> NodeContainers::follow_exec(std::string exec_id,

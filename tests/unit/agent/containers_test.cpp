@@ -1,4 +1,6 @@
 // The API's door: actions by hand, waits, exec. SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 
 #include "tests/unit/agent/world.hpp"
@@ -62,6 +64,32 @@ TEST_CASE("exec gives the output, and the exit code before the end of the stream
   CHECK(chunk->bytes == "hello\n");
   CHECK_FALSE(node.world.run((*streams)->read()).has_value());
   CHECK(node.containers().exec_inspect(*id)->exit_code == 7);
+}
+
+TEST_CASE("a process whose output nobody reads any more is not held up") {
+  if (!can_run()) return;
+  Running node;
+  node.world.runtime.exec_goes_on = true;
+  ExecConfig config;
+  config.container_id = World::id(node.task);
+  config.argv = {"yes"};
+  const Result<std::string> id = node.containers().exec_create(config);
+  REQUIRE(id.has_value());
+  { REQUIRE(node.world.run(node.containers().exec_start(*id)).has_value()); }  // and let go
+  const std::string text(16 << 10, 'y');
+  const auto pause = [&node]() -> asio::awaitable<void> {
+    Signal never(node.world.loop.get_executor());
+    co_await never.changed_within(std::chrono::milliseconds(1));
+  };
+  constexpr size_t enough = 1 << 20;  // many times what a FIFO holds
+  size_t total = 0;
+  for (int tries = 0; total < enough && tries < 5000; ++tries) {
+    const ssize_t written = ::write(node.world.runtime.exec_file, text.data(), text.size());
+    if (written > 0) total += static_cast<size_t>(written);
+    if (written < 0) node.world.run(pause());
+  }
+  ::close(node.world.runtime.exec_file);
+  CHECK(total >= enough);
 }
 
 TEST_CASE("a command that isn't there is exit code 127 with the reason on the stream") {

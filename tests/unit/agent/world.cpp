@@ -141,7 +141,11 @@ Reply<int64_t> FakeRuntime::exec_start(std::string, std::string) {
   REQUIRE(out >= 0);
   REQUIRE(write(out, exec_output.data(), exec_output.size()) ==
           static_cast<ssize_t>(exec_output.size()));
-  close(out);
+  if (exec_goes_on) {
+    exec_file = out;
+  } else {
+    close(out);
+  }
   co_return int64_t{99};
 }
 

@@ -60,6 +60,8 @@ class FakeRuntime final : public drivers::RuntimeDriver {
   bool registry_away = false;
   std::string start_error;  // empty: starts work
   std::string exec_output;
+  int exec_file = -1;  // what the process writes to, when `exec_goes_on`; the test closes it
+  bool exec_goes_on = false;
   int64_t exec_exit = 0;
   int starts = 0;
   int pulls = 0;
