@@ -46,7 +46,8 @@ bool wanted(const Filters& filters, const Event& event) {
                       [&](const std::string& w) { return w == action || w == event.action; })) {
     return false;
   }
-  for (const std::string_view type : {"container", "image", "network", "node", "service"}) {
+  for (const std::string_view type : {"config", "container", "daemon", "image", "network", "node",
+                                      "plugin", "secret", "service", "volume"}) {
     if (!named(filters, type, event)) return false;
   }
   return filters.allows_equal("type", event.type) && filters.allows_equal("scope", event.scope) &&

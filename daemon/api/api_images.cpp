@@ -59,15 +59,32 @@ bool has_reference(const agent::Image& image, const std::string& wanted) {
   return false;
 }
 
+// When the image that before= or since= names was made; nothing when the filter isn't used.
+asio::awaitable<Result<std::optional<model::WallTime>>> made_at(Context& context,
+                                                                const Filters& filters,
+                                                                std::string_view filter) {
+  std::optional<model::WallTime> time;
+  for (const std::string& reference : filters.values(filter)) {
+    SKEP_CO_TRY_ASSIGN(const agent::Image image, co_await context.containers.image(reference));
+    time = image.created_at;
+  }
+  co_return time;
+}
+
 asio::awaitable<Result<Response>> list(Context& context, const Request& request, Exchange&) {
   SKEP_CO_TRY_ASSIGN(
       const Filters filters,
-      Filters::parse(request, {"dangling", "label", "reference", "before", "since", "until"}));
+      Filters::parse(request, {"dangling", "label", "reference", "before", "since"}));
+  SKEP_CO_TRY_ASSIGN(const std::optional<model::WallTime> before,
+                     co_await made_at(context, filters, "before"));
+  SKEP_CO_TRY_ASSIGN(const std::optional<model::WallTime> since,
+                     co_await made_at(context, filters, "since"));
   SKEP_CO_TRY_ASSIGN(const std::vector<agent::Image> images, co_await context.containers.images());
   Json json = Json::array();
   for (const agent::Image& image : images) {
     const Json labels = labels_of(image);
     const bool fits =
+        (!before || image.created_at < *before) && (!since || image.created_at > *since) &&
         filters.allows_label("label", as_map(labels)) &&
         filters.allows("reference",
                        [&](const std::string& wanted) { return has_reference(image, wanted); }) &&

@@ -13,6 +13,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <unordered_set>
 
 #include "daemon/api/connection.hpp"
@@ -102,7 +103,11 @@ asio::awaitable<void> ApiServer::Impl::serve(Protocol::socket socket) {
   const std::unique_ptr<Connection> connection =
       Connection::make(std::move(socket), dispatcher, context);
   connections.insert(connection.get());
-  co_await connection->run();
+  try {
+    co_await connection->run();
+  } catch (const std::exception&) {
+    // The top of the coroutine: no memory, most likely. It costs this connection alone.
+  }
   connections.erase(connection.get());
 }
 

@@ -150,9 +150,11 @@ asio::awaitable<Response> Dispatcher::answer(Context& context, Request request,
     }
     segments.push_back(std::move(*plain));
   }
-  // HEAD is GET without a body; the connection leaves the body out.
-  const Pattern* pattern =
-      match(request.method == "HEAD" ? "GET" : request.method, segments, request);
+  // HEAD is GET without a body; the connection leaves the body out. Docker has it in two places
+  // only, and a stream has no answer without a body.
+  const bool bodiless = request.method == "HEAD" && !segments.empty() &&
+                        (segments.back() == "_ping" || segments.back() == "archive");
+  const Pattern* pattern = match(bodiless ? "GET" : request.method, segments, request);
   if (!pattern) co_return error_response(Error{ErrorKind::not_found, "page not found"});
   try {
     Result<Response> response = co_await pattern->route.handler(context, request, exchange);

@@ -32,8 +32,16 @@ std::optional<std::string> first_difference(const Json& before, const Json& afte
   return before == after ? std::nullopt : std::optional<std::string>(path);
 }
 
-// Stock clients add the tag that a name without one means, to every spec they send back.
-std::string with_tag(std::string image) {
+// "httpd", "httpd:latest" and "docker.io/library/httpd" are one image: clients differ in how much
+// of the name they write out, and what one has stored another sends back.
+std::string full_name(std::string image) {
+  for (const std::string_view prefix : {"index.docker.io/", "docker.io/"}) {
+    if (!image.starts_with(prefix)) continue;
+    image.erase(0, prefix.size());
+    break;
+  }
+  // "library/httpd" has no host in front of it, so it is the same folder of the same registry.
+  if (image.starts_with("library/")) image.erase(0, std::string_view("library/").size());
   const size_t slash = image.rfind('/');
   const size_t name = slash == std::string::npos ? 0 : slash;
   if (image.empty() || image.find_first_of(":@", name) != std::string::npos) return image;
@@ -45,7 +53,7 @@ Json normalised(const model::TaskSpec& task) {
   spec.task = task;
   spec = with_defaults(std::move(spec));
   if (spec.task.placement) spec.task.placement->constraints.clear();
-  spec.task.container.image = with_tag(std::move(spec.task.container.image));
+  spec.task.container.image = full_name(std::move(spec.task.container.image));
   if (spec.task.runtime == "container") spec.task.runtime.clear();
   if (spec.task.container.isolation == "default") spec.task.container.isolation.clear();
   return Codec<model::TaskSpec>::print(spec.task);

@@ -28,6 +28,7 @@ constexpr std::array kUnsupported = {
     Unsupported{"ServiceSpec", "TaskTemplate.ContainerSpec.Configs"},
     Unsupported{"ServiceSpec", "TaskTemplate.ContainerSpec.Healthcheck"},
     Unsupported{"ServiceSpec", "TaskTemplate.ContainerSpec.Privileges"},
+    Unsupported{"ServiceSpec", "TaskTemplate.ContainerSpec.Init"},
     Unsupported{"ServiceSpec", "TaskTemplate.PluginSpec"},
     Unsupported{"ServiceSpec", "TaskTemplate.NetworkAttachmentSpec"},
     Unsupported{"ServiceSpec", "TaskTemplate.Networks"},

@@ -145,6 +145,13 @@ TEST_CASE("templates differ by meaning, and the first field is named") {
   after.registry_auth = "secret";  // not a field of the template
   CHECK_FALSE(first_template_difference(before, after));
   // Bug seen: scaling a service made with an untagged image looked like a change of its image.
+  for (const char* spelling :
+       {"docker.io/library/httpd", "docker.io/library/httpd:latest", "library/httpd"}) {
+    after.container.image = spelling;
+    CHECK_FALSE(first_template_difference(before, after));
+  }
+  after.container.image = "docker.io/other/httpd";
+  CHECK(first_template_difference(before, after) == "TaskTemplate.ContainerSpec.Image");
   after.container.image = "httpd:latest";
   CHECK_FALSE(first_template_difference(before, after));
   after.container.image = "httpd:2.4.35";
