@@ -17,7 +17,8 @@
 namespace skep::test {
 
 using json = nlohmann::json;
-using namespace std::chrono_literals;
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
 
 struct Outcome {
   int status = SKEP_E_INTERNAL;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <thread>
 
 #include "tests/integration/runtime_plugin/world.hpp"
@@ -55,6 +56,7 @@ TEST_CASE("containerd dies and comes back under running containers, and nothing 
   const std::string stays = run(world, *plugin, "while :; do echo tick; sleep 0.05; done");
   const std::string ends = run(world, *plugin, "sleep 1; exit 21");
   const json pid = plugin->call(plugin->runtime->inspect, {{"id", stays}}).reply.at("pid");
+  const json ending = plugin->call(plugin->runtime->inspect, {{"id", ends}}).reply.at("pid");
   const OperationPtr wait = plugin->begin(plugin->runtime->wait, {{"id", ends}});
 
   world.kill_containerd();
@@ -63,7 +65,12 @@ TEST_CASE("containerd dies and comes back under running containers, and nothing 
   CHECK(wait->finish().status == SKEP_E_UNAVAILABLE);
   CHECK(plugin->call(plugin->runtime->list, json::object()).status == SKEP_E_UNAVAILABLE);
   CHECK(plugin->call(plugin->base->probe, json::object()).reply.at("state") == "not_ready");
-  std::this_thread::sleep_for(1200ms);  // one container ends while nobody looks
+  // One container ends while nobody looks.
+  const auto deadline = std::chrono::steady_clock::now() + 10s;
+  while (kill(ending.get<pid_t>(), 0) == 0) {
+    REQUIRE(std::chrono::steady_clock::now() < deadline);
+    std::this_thread::sleep_for(20ms);
+  }
   world.start_containerd();
 
   health->item(next, [](const json& item) { return item.at("healthy").get<bool>(); });
