@@ -40,6 +40,16 @@ Status save_membership(const std::filesystem::path& file, const MembershipFile& 
   ::close(fd);
   errno = why;
   if (!written || ::rename(fresh.c_str(), file.c_str()) != 0) return io_error(file);
+  // The name too must outlive a power cut: a certificate without this file keeps skepd from
+  // starting.
+  const std::filesystem::path folder = file.parent_path();
+  const int directory = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return io_error(folder);
+  const bool synced = ::fsync(directory) == 0;
+  const int reason = errno;
+  ::close(directory);
+  errno = reason;
+  if (!synced) return io_error(folder);
   return {};
 }
 

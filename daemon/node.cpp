@@ -13,6 +13,7 @@
 #include <filesystem>
 
 #include "core/identity/token.hpp"
+#include "core/model/validate.hpp"
 #include "core/planner/requests.hpp"
 #include "daemon/advertise.hpp"
 #include "daemon/base/clock.hpp"
@@ -48,9 +49,14 @@ fs::path shipped_plugins() {
   return fs::exists(installed, error) ? installed : beside / "plugins";
 }
 
+// Where this manager's own agent finds it: loopback if it listens there, else the one address it
+// does listen on.
 std::string own_address(const std::string& listen_address) {
-  const auto place = transport::parse_host_port(listen_address);
-  return "127.0.0.1:" + std::to_string(place ? place->port : transport::kNodePort);
+  auto place = transport::parse_host_port(listen_address);
+  if (!place) return "127.0.0.1:" + std::to_string(transport::kNodePort);
+  if (place->host == "0.0.0.0") place->host = "127.0.0.1";
+  if (place->host == "::") place->host = "::1";
+  return place->str();
 }
 
 }  // namespace
@@ -72,7 +78,12 @@ asio::awaitable<Status> Node::start() {
   SKEP_CO_TRY(co_await start_drivers());
   SKEP_CO_TRY(co_await start_agent());
   SKEP_CO_TRY_ASSIGN(auto credentials, transport::load_credentials(path("pki")));
-  if (credentials) SKEP_CO_TRY(co_await take_up(std::move(*credentials)));
+  if (credentials) {
+    SKEP_CO_TRY(co_await take_up(std::move(*credentials)));
+  } else {
+    agent_->assign(
+        agent::AssignmentSet{});  // a leave that was cut short may have left tasks that nobody owns
+  }
   asio::co_spawn(loop_, keep_probing(), asio::detached);
   co_return Status{};
 }
@@ -129,6 +140,9 @@ asio::awaitable<Status> Node::take_up(transport::NodeCredentials credentials) {
   }
   addresses_ = std::move(*addresses);
   const bool is_manager = credentials.identity.role == model::NodeRole::manager;
+  if (!is_manager && addresses_.managers.empty()) {
+    co_return fail(ErrorKind::internal, path("membership.json") + " names no manager");
+  }
   if (is_manager) SKEP_CO_TRY(start_manager(credentials, nullptr));
   start_session(std::move(credentials));
   co_return Status{};
@@ -161,6 +175,10 @@ asio::awaitable<void> Node::keep_probing() {
 // ------------------------------------------------------------------------------------
 
 Status Node::may_enter() const {
+  if (leaving_) {
+    return fail(ErrorKind::precondition,
+                "This node is still leaving a swarm: its tasks are being removed.");
+  }
   if (credentials_ || entering_) {
     return fail(ErrorKind::precondition,
                 "This node is already part of a swarm. Use \"docker swarm leave\" to leave this "
@@ -171,6 +189,7 @@ Status Node::may_enter() const {
 
 asio::awaitable<Result<model::NodeId>> Node::init(manager::InitRequest request) {
   SKEP_CO_TRY(may_enter());
+  SKEP_CO_TRY(model::validate_cluster_spec(request.spec));
   const std::string listen = request.listen_address.empty() ? "0.0.0.0" : request.listen_address;
   SKEP_CO_TRY_ASSIGN(const transport::HostPort listen_at, transport::parse_host_port(listen));
   SKEP_CO_TRY_ASSIGN(const std::string address,
@@ -243,6 +262,17 @@ asio::awaitable<Status> Node::join(manager::JoinRequest request) {
   if (request.remote_addresses.empty()) {
     co_return fail(ErrorKind::invalid, "at least one remote address of a manager is needed");
   }
+  // What is wrong with the request is told before a manager admits this node.
+  MembershipFile addresses;
+  addresses.listen_address = request.listen_address;
+  if (!request.advertise_address.empty()) {
+    SKEP_CO_TRY_ASSIGN(addresses.advertise_address,
+                       choose_advertise_address(request.advertise_address));
+  }
+  for (const std::string& remote : request.remote_addresses) {
+    SKEP_CO_TRY_ASSIGN(const transport::HostPort place, transport::parse_host_port(remote));
+    addresses.managers.push_back({model::NodeId{}, place.str()});
+  }
   entering_ = true;
   transport::JoinOrder order;
   order.remote_addresses = request.remote_addresses;
@@ -251,16 +281,7 @@ asio::awaitable<Status> Node::join(manager::JoinRequest request) {
   auto credentials = co_await transport::obtain_certificate(loop_.get_executor(), std::move(order));
   entering_ = false;
   if (!credentials) co_return fail(credentials.error());
-  addresses_ = {};
-  addresses_.listen_address = request.listen_address;
-  if (!request.advertise_address.empty()) {
-    SKEP_CO_TRY_ASSIGN(addresses_.advertise_address,
-                       choose_advertise_address(request.advertise_address));
-  }
-  for (const std::string& remote : request.remote_addresses) {
-    SKEP_CO_TRY_ASSIGN(const transport::HostPort place, transport::parse_host_port(remote));
-    addresses_.managers.push_back({model::NodeId{}, place.str()});
-  }
+  addresses_ = std::move(addresses);
   Status kept = save_membership(path("membership.json"), addresses_);
   if (kept) kept = transport::save_credentials(path("pki"), *credentials);
   if (!kept) {
@@ -364,7 +385,7 @@ asio::awaitable<Status> Node::session_stands(std::chrono::seconds limit) {
 // -------------------------------------------------------------------------------------
 
 asio::awaitable<Status> Node::leave(bool force) {
-  if (!credentials_) {
+  if (!credentials_ || leaving_) {
     co_return fail(ErrorKind::precondition, "This node is not part of a swarm");
   }
   if (manager_ && !force) {
@@ -373,6 +394,7 @@ asio::awaitable<Status> Node::leave(bool force) {
                    "manager. Removing the last manager erases all current state of the swarm. Use "
                    "`--force` to ignore this message.");
   }
+  leaving_ = true;
   if (session_ && session_->connected() && !manager_) {
     const Status told = co_await session_->leave();
     if (!told)
@@ -381,7 +403,9 @@ asio::awaitable<Status> Node::leave(bool force) {
   close_cluster();
   // The membership goes first: should the daemon die now, it must not come back as a member.
   forget_membership();
-  co_return co_await agent_->remove_all(kLeaveWait);
+  Status removed = co_await agent_->remove_all(kLeaveWait);
+  leaving_ = false;
+  co_return removed;
 }
 
 void Node::close_cluster() {

@@ -96,6 +96,7 @@ class Node final : public manager::Control {
   MembershipFile addresses_;
   std::string trouble_;  // why the membership is in error
   bool entering_ = false;
+  bool leaving_ = false;        // tasks of the last membership are still being removed
   bool was_connected_ = false;  // a session has stood since the membership was taken up
   asio::steady_timer connected_bell_;
   asio::steady_timer probe_timer_;
