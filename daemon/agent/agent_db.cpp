@@ -2,8 +2,13 @@
 // text. SPDX-License-Identifier: Apache-2.0
 #include "daemon/agent/agent_db.hpp"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -126,6 +131,12 @@ Result<StoredTask> read_task(const Statement& row) {
 }  // namespace
 
 Result<std::unique_ptr<AgentDb>> AgentDb::open(const std::string& path) {
+  // It holds the environment of tasks and credentials for registries: nobody else's to read.
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const bool closed_to_others = file >= 0 && ::fchmod(file, 0600) == 0;
+  const int why = errno;
+  if (file >= 0) ::close(file);
+  if (!closed_to_others) return fail(ErrorKind::internal, path + ": " + std::strerror(why));
   sqlite3* connection = nullptr;
   const int opened = sqlite3_open_v2(path.c_str(), &connection,
                                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
