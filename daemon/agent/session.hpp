@@ -46,9 +46,11 @@ struct SessionOptions {
   std::vector<ManagerAddress> managers;  // at least one
   model::NodeDescription description;
   uint64_t seed = 0;  // of the pauses' randomness
+  // Together well below a lease of 3 s: a manager that was away grants one when it is back, and a
+  // node that finds it only after that would be taken for dead.
   std::chrono::milliseconds pause_min{100};
-  std::chrono::milliseconds pause_max{4'000};
-  std::chrono::milliseconds connect_timeout{3'000};
+  std::chrono::milliseconds pause_max{1'000};
+  std::chrono::milliseconds connect_timeout{1'500};
 };
 
 struct SessionEvents {

@@ -569,14 +569,15 @@ json Containers::remove(const json& request) {
   // Forced also when it was only created: a process that waits for its start has to be killed.
   delete_task(id, true);
   delete_snapshot(id);
+  remove_cgroup(cgroup_path(request_of(known)));
+  std::error_code ignored;
+  fs::remove(start_file(id), ignored);
+  // The record goes last: whoever is killed half-way finds the rest by it.
   containers::DeleteContainerRequest over;
   over.set_id(id);
   auto deleted = rpc_.begin<Empty>("/containerd.services.containers.v1.Containers/Delete", over);
   const RpcStatus status = deleted.status();
   if (status.code != RpcCode::not_found) throw_if_failed(status);
-  remove_cgroup(cgroup_path(request_of(known)));
-  std::error_code ignored;
-  fs::remove(start_file(id), ignored);
   monitor_.disown(id);
   return json::object();
 }
