@@ -33,6 +33,7 @@ int main(int argc, char** argv) {
   add_container_commands(containers, session);
   add_log_command(containers, session);
   add_exec_command(containers, session);
+  add_inspect_of(containers, "container", session);
 
   add_playground_commands(grammar.library_app());
   return grammar.parse_and_run(argc, argv);

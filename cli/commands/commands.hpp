@@ -14,6 +14,8 @@ void add_service_commands(Command root, const Session& session);  // service ...
 void add_network_commands(Command root, const Session& session);  // network ls, inspect
 void add_event_commands(Command root, const Session& session);    // events
 void add_inspect_commands(Command root, const Session& session);  // inspect
+// "inspect" in the group of one kind, e.g. "image": nothing else is looked for.
+void add_inspect_of(Command parent, std::string_view kind, const Session& session);
 // These stand at the root and, as docker has it, under "container" and "image" too.
 void add_container_commands(Command parent, const Session& session);  // stop, kill, rm, wait
 void add_container_list(Command parent, std::string_view name, const Session& session);

@@ -228,6 +228,7 @@ void add_image_commands(Command root, const Session& session) {
   add_list(group, "ls", session);
   add_pull(group, session);
   add_remove(group, "rm", session);
+  add_inspect_of(group, "image", session);
 }
 
 }  // namespace skep::cli

@@ -20,7 +20,7 @@ constexpr std::array<Kind, 9> kKinds = {{{"container", "/containers/", "/json"},
                                          {"image", "/images/", "/json"},
                                          {"network", "/networks/", ""},
                                          {"volume", "/volumes/", ""},
-                                         {"service", "/services/", "", true},
+                                         {"service", "/services/", "?insertDefaults=true", true},
                                          {"task", "/tasks/", "", true},
                                          {"node", "/nodes/", "", true},
                                          {"secret", "/secrets/", "", true},
@@ -72,6 +72,17 @@ Result<int> inspect(const Options& options, const Words& names, const Session& s
 }
 
 }  // namespace
+
+void add_inspect_of(Command parent, std::string_view kind_word, const Session& session) {
+  const std::string kind(kind_word);
+  const Command command =
+      parent.command("inspect", "Display detailed information on one or more " + kind + "s",
+                     {.usage = "NAME|ID [NAME|ID...]", .min = 1, .max = Positionals::kAnyNumber});
+  Options& options = command.own<Options>();
+  options.type = kind;
+  command.text("-f,--format", options.format, "string", "Format output: 'json' or a Go template");
+  command.run([&](const Words& names) { return inspect(options, names, session); });
+}
 
 void add_inspect_commands(Command root, const Session& session) {
   const Command command =

@@ -162,9 +162,14 @@ configuration() {
   refused '/nonexistent/gone.so'
   printf 'this is not toml\n%s\n' "$good" >"$config"
   refused "$config:1"
-  echo 'void nothing(void) {}' | cc -x c -shared -fPIC -o "$answers.so" -
+  # A library that is no driver, and a driver of another ABI: refused by their notes, before any code runs.
+  local fakes=$tree/tests/fakes/plugins
+  local -a compile=("${CC:-clang-16}" -shared -fPIC -I"$tree/sdk/include" -DFAKE_MUST_NOT_LOAD)
   printf '%s\n[plugins.odd]\npath = "%s"\n' "$good" "$answers.so" >"$config"
-  refused 'odd'
+  "${compile[@]}" -o "$answers.so" "$fakes/identity.c"
+  refused 'odd.*note'
+  "${compile[@]}" '-DFAKE_ABI="9.0"' '-DFAKE_HOST="0"' '-DFAKE_ID="odd"' -o "$answers.so" "$fakes/identity.c"
+  refused 'odd.*ABI'
   [[ ! -e $answers.data/raft.db && ! -S $answers.run/skep.sock ]] || fail "a refused start left something"
 }
 
