@@ -72,6 +72,13 @@ class Engine(http.client.HTTPConnection):
 
     def call(self, method, path, body=None):
         """(status, answer); `Lost` when the connection broke, or a manager could not tell."""
+        status, text = self.exchange(method, path, body)
+        answer = json.loads(text) if text.strip() else {}
+        if status >= 500:
+            raise Lost(f"{status}: {answer}")
+        return status, answer
+
+    def exchange(self, method, path, body=None):
         try:
             self.request(method, "/v1.41" + path, None if body is None else json.dumps(body),
                          {"Content-Type": "application/json", "Connection": "close"})
@@ -81,10 +88,13 @@ class Engine(http.client.HTTPConnection):
             raise Lost(f"{type(error).__name__}: {error}") from error
         finally:
             self.close()
-        answer = json.loads(text) if text.strip() else {}
-        if reply.status >= 500:
-            raise Lost(f"{reply.status}: {answer}")
-        return reply.status, answer
+        return reply.status, text
+
+    def text(self, path):
+        status, text = self.exchange("GET", path)
+        if status != 200:
+            sys.exit(f"FAIL: GET {path}: {status} {text}")
+        return text.decode()
 
     def get(self, path):
         status, answer = self.call("GET", path)
