@@ -13,6 +13,7 @@ screen_has() { terminal capture-pane -p -t window | grep -Eq -- "$1"; }
 shows() { wait_until 10 screen_has "$1"; }
 
 playground_up >/dev/null
+trap 'terminal kill-server 2>/dev/null || true; rm -rf "$scratch"; playground down >&2' EXIT
 at 1 service create -d --name sleeper --constraint node.role==manager busybox:1.28.3 sleep 10000 >/dev/null
 wait_until 15 at 1 exec "$(at 1 service ps -q --no-trunc sleeper | sed 's/^/sleeper.1./')" true
 container=$(at 1 ps -q -f name=sleeper)
@@ -41,5 +42,4 @@ for program in "$SKEP" "$(command -v docker || true)"; do
   shows '^3$'
   terminal kill-server
 done
-rm -r "$scratch"
 echo "exec in a terminal: ok"
