@@ -176,15 +176,24 @@ std::optional<json> Containers::existing(const json& request) {
 }
 
 json Containers::create(const json& request) {
-  Draft draft(request);
+  const std::string id = id_of(request);
   {
     const std::lock_guard lock(mutex_);
-    creating_.insert(draft.id);
+    creating_.insert(id);
   }
-  const std::shared_ptr<void> done(nullptr, [this, id = draft.id](void*) {
+  const std::shared_ptr<void> done(nullptr, [this, id](void*) {
     const std::lock_guard lock(mutex_);
     creating_.erase(id);
   });
+  if (std::optional<json> answer = create_unless_remains(request)) return *answer;
+  // What a crash had left of the same container is gone now.
+  if (std::optional<json> answer = create_unless_remains(request)) return *answer;
+  throw Failure(SKEP_E_BUSY, "the remains of an earlier container with the id " + id +
+                                 " come back after they were removed");
+}
+
+std::optional<json> Containers::create_unless_remains(const json& request) {
+  Draft draft(request);
   const std::string uri = log_uri(request);
   leases::CreateRequest lease;
   lease.set_id("skep-" + draft.id);
@@ -206,9 +215,7 @@ json Containers::create(const json& request) {
   } catch (const Failure& failure) {
     undo(draft);
     if (failure.code() != SKEP_E_EXISTS || draft.has_record) throw;
-    if (std::optional<json> answer = existing(request)) return *answer;
-    throw Failure(SKEP_E_BUSY,
-                  "removed the remains of an earlier container with the id " + draft.id);
+    return existing(request);
   } catch (const std::exception&) {
     undo(draft);
     throw;
@@ -217,7 +224,7 @@ json Containers::create(const json& request) {
   over.set_id(lease.id());
   rpc_.async<Empty>("/containerd.services.leases.v1.Leases/Delete", over, {},
                     [](RpcStatus, Empty&) {});
-  return {{"handle", {{"version", 1}}}, {"image_id", draft.image->id}};
+  return json{{"handle", {{"version", 1}}}, {"image_id", draft.image->id}};
 }
 
 void Containers::prepare_snapshot(Draft& draft) {
@@ -308,10 +315,10 @@ void Containers::undo(const Draft& draft) {
   }
   if (draft.has_snapshot) attempt([&] { delete_snapshot(draft.id); });
   if (leave_to_clean_up) return;
+  // Waited for: a second try may be next, under a lease of the same name.
   leases::DeleteRequest over;
   over.set_id("skep-" + draft.id);
-  rpc_.async<Empty>("/containerd.services.leases.v1.Leases/Delete", over, {},
-                    [](RpcStatus, Empty&) {});
+  attempt([&] { rpc_.call<Empty>("/containerd.services.leases.v1.Leases/Delete", over); });
 }
 
 std::string Containers::log_uri(const json& request) const {

@@ -59,6 +59,8 @@ class Containers {
   struct Draft;  // a container on its way into being
 
   std::optional<sdk::json> existing(const sdk::json& request);
+  // One try; nothing when it found, and removed, what an earlier one had left half made.
+  std::optional<sdk::json> create_unless_remains(const sdk::json& request);
   void prepare_snapshot(Draft& draft);
   void create_record(Draft& draft);
   void create_task(Draft& draft);
