@@ -4,6 +4,7 @@
 // that nobody believes a mount or a port was taken when it was dropped. When a feature is built,
 // its line goes.
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
 
 #include "daemon/api/docker_json/tables.hpp"
@@ -14,7 +15,12 @@ namespace {
 enum class Refuse : uint8_t {
   when_set,      // anything but null, false, 0, "", [], {}
   when_present,  // anything but null: an empty object means something
+  unless_ours,   // anything but the one log driver there is
+  templates,     // texts, or lists of texts, that hold a placeholder
 };
+
+constexpr std::string_view kLogDriver = "json-file";
+constexpr std::string_view kPlaceholder = "{{";
 
 struct Unsupported {
   std::string_view noun;
@@ -29,6 +35,9 @@ constexpr std::array kUnsupported = {
     Unsupported{"ServiceSpec", "TaskTemplate.ContainerSpec.Healthcheck"},
     Unsupported{"ServiceSpec", "TaskTemplate.ContainerSpec.Privileges"},
     Unsupported{"ServiceSpec", "TaskTemplate.ContainerSpec.Init"},
+    Unsupported{"ServiceSpec", "TaskTemplate.ContainerSpec.Env", Refuse::templates},
+    Unsupported{"ServiceSpec", "TaskTemplate.ContainerSpec.Hostname", Refuse::templates},
+    Unsupported{"ServiceSpec", "TaskTemplate.LogDriver.Name", Refuse::unless_ours},
     Unsupported{"ServiceSpec", "TaskTemplate.PluginSpec"},
     Unsupported{"ServiceSpec", "TaskTemplate.NetworkAttachmentSpec"},
     Unsupported{"ServiceSpec", "TaskTemplate.Networks"},
@@ -65,6 +74,34 @@ const Json* find_path(const Json& json, std::string_view path) {
   }
 }
 
+bool holds_placeholder(const Json& value) {
+  if (value.is_string()) {
+    return value.get_ref<const std::string&>().find(kPlaceholder) != std::string::npos;
+  }
+  return value.is_array() && std::any_of(value.begin(), value.end(), holds_placeholder);
+}
+
+bool refused(const Json& value, Refuse refuse) {
+  switch (refuse) {
+    case Refuse::when_set:
+      return !is_empty_value(value);
+    case Refuse::when_present:
+      return true;
+    case Refuse::unless_ours:
+      return !is_empty_value(value) && value != kLogDriver;
+    case Refuse::templates:
+      return holds_placeholder(value);
+  }
+  return true;
+}
+
+// What is said after the path.
+std::string_view detail(Refuse refuse) {
+  if (refuse == Refuse::templates) return ": placeholders ({{...}})";
+  if (refuse == Refuse::unless_ours) return ": the only log driver is json-file";
+  return "";
+}
+
 }  // namespace
 
 Status refuse_unsupported(std::string_view noun, const Json& json) {
@@ -72,8 +109,9 @@ Status refuse_unsupported(std::string_view noun, const Json& json) {
     if (entry.noun != noun) continue;
     const Json* value = find_path(json, entry.path);
     if (!value || value->is_null()) continue;
-    if (entry.refuse == Refuse::when_present || !is_empty_value(*value)) {
-      return fail(ErrorKind::unimplemented, "not implemented yet: " + std::string(entry.path));
+    if (refused(*value, entry.refuse)) {
+      return fail(ErrorKind::unimplemented, "not implemented yet: " + std::string(entry.path) +
+                                                std::string(detail(entry.refuse)));
     }
   }
   return {};

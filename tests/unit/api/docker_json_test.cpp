@@ -134,6 +134,21 @@ TEST_CASE("empty values of what isn't built are accepted") {
       "EndpointSpec":{"Ports":null},"Mode":{"Global":null}})"));
 }
 
+TEST_CASE("a log driver or a placeholder that would be passed over is refused by its name") {
+  const auto refusal = [](const std::string& task) {
+    const auto spec = parse_service_spec(R"({"TaskTemplate":)" + task + "}");
+    return spec ? std::string() : spec.error().message;
+  };
+  CHECK(refusal(R"({"LogDriver":{"Name":"json-file","Options":{"max-size":"1m"}}})").empty());
+  CHECK(refusal(R"({"ContainerSpec":{"Init":false,"Env":["A={"]}})").empty());
+  CHECK(refusal(R"({"LogDriver":{"Name":"syslog"}})") ==
+        "not implemented yet: TaskTemplate.LogDriver.Name: the only log driver is json-file");
+  CHECK(refusal(R"({"ContainerSpec":{"Env":["B=1","A={{.Node.Hostname}}"]}})") ==
+        "not implemented yet: TaskTemplate.ContainerSpec.Env: placeholders ({{...}})");
+  CHECK(refusal(R"({"ContainerSpec":{"Init":true}})") ==
+        "not implemented yet: TaskTemplate.ContainerSpec.Init");
+}
+
 TEST_CASE("templates differ by meaning, and the first field is named") {
   const model::TaskSpec before = parsed(kCreate).task;
   model::TaskSpec after = before;
