@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "daemon/agent/agent_db.hpp"
+#include "daemon/agent/blocking_work.hpp"
 #include "daemon/agent/container_files.hpp"
 #include "daemon/agent/container_table.hpp"
 #include "daemon/agent/coroutine_group.hpp"
@@ -63,7 +64,9 @@ class Agent::Core {
   asio::awaitable<void> follow_health();
   asio::awaitable<void> sweep_forever();
   asio::awaitable<void> sweep();
+  asio::awaitable<void> settle_database();
   void sweep_folders(const std::string& folder, const std::set<std::string>& wanted) const;
+  std::string database_path() const { return options_.data_dir + "/agent.db"; }
   void note_health(const drivers::RuntimeHealth& health);
   void collect(TaskReport report);
 
@@ -74,6 +77,7 @@ class Agent::Core {
   Report report_;
   std::unique_ptr<AgentDb> db_;
   NetworkNamespaces namespaces_;
+  BlockingWork disk_;
   ContainerTable table_;
   Signal runtime_back_;
   Signal tasks_changed_;
@@ -95,12 +99,12 @@ asio::awaitable<Status> Agent::Core::start() {
   std::filesystem::create_directories(options_.data_dir, error);
   std::filesystem::create_directories(options_.run_dir, error);
   std::filesystem::remove_all(options_.run_dir + "/exec", error);  // of an earlier life
-  SKEP_CO_TRY_ASSIGN(db_, AgentDb::open(options_.data_dir + "/agent.db"));
+  SKEP_CO_TRY_ASSIGN(db_, AgentDb::open(database_path()));
   SKEP_CO_TRY_ASSIGN(std::vector<StoredTask> tasks, db_->tasks());
   network_.emplace(loop_, network_driver_, *db_, options_);
-  around_.emplace(TaskSurroundings{loop_, options_, runtime_, *network_, namespaces_, *db_, table_,
-                                   group_, runtime_back_, [this] { return runtime_news_.trouble; },
-                                   [this](TaskReport report) { collect(report); }});
+  around_.emplace(TaskSurroundings{
+      loop_, options_, runtime_, *network_, namespaces_, disk_, *db_, table_, group_, runtime_back_,
+      [this] { return runtime_news_.trouble; }, [this](TaskReport report) { collect(report); }});
   containers_ = std::make_unique<NodeContainers>(loop_, runtime_, *network_, table_, options_,
                                                  runtime_news_, group_);
   co_await restore(tasks);
@@ -247,9 +251,17 @@ asio::awaitable<void> Agent::Core::follow_health() {
 asio::awaitable<void> Agent::Core::sweep_forever() {
   while (true) {
     co_await sweep();
+    co_await containers_->count_images();
+    co_await settle_database();
     // Also when the runtime is back: what it could not list before is looked at then.
     co_await runtime_back_.changed_within(options_.sweep_period);
   }
+}
+
+asio::awaitable<void> Agent::Core::settle_database() {
+  std::function<Status()> work = [path = database_path()] { return AgentDb::checkpoint(path); };
+  const Status settled = co_await disk_.run(std::move(work));
+  if (!settled) spdlog::warn("agent: {}", settled.error().message);
 }
 
 asio::awaitable<void> Agent::Core::sweep() {

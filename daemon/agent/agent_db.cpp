@@ -22,8 +22,10 @@ namespace {
 using json = nlohmann::json;
 
 constexpr int kBusyMs = 2000;  // another process looks into the file
+// In this mode only a checkpoint waits for the disk: it is asked for by checkpoint(), elsewhere
+// than on the loop, where a slow disk would cost the node its lease.
 constexpr const char* kSchema =
-    "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0;"
     "CREATE TABLE IF NOT EXISTS task(id TEXT PRIMARY KEY, task BLOB NOT NULL, spec BLOB NOT NULL,"
     " status BLOB NOT NULL, more TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS network(id TEXT PRIMARY KEY, more TEXT NOT NULL) WITHOUT ROWID;";
@@ -149,6 +151,19 @@ Result<std::unique_ptr<AgentDb>> AgentDb::open(const std::string& path) {
     return fail(ErrorKind::internal, path + ": " + sqlite3_errmsg(connection));
   }
   return db;
+}
+
+Status AgentDb::checkpoint(const std::string& path) {
+  sqlite3* connection = nullptr;
+  int code = sqlite3_open_v2(path.c_str(), &connection, SQLITE_OPEN_READWRITE, nullptr);
+  // Passive: it waits for nobody but the disk.
+  if (code == SQLITE_OK) {
+    code =
+        sqlite3_wal_checkpoint_v2(connection, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  }
+  sqlite3_close(connection);
+  if (code == SQLITE_OK || code == SQLITE_BUSY) return {};
+  return fail(ErrorKind::internal, path + ": " + sqlite3_errstr(code));
 }
 
 AgentDb::~AgentDb() {

@@ -61,6 +61,10 @@ class AgentDb {
   AgentDb(const AgentDb&) = delete;
   AgentDb& operator=(const AgentDb&) = delete;
 
+  // Moves what was written from the log file into the database file, and waits for the disk. On a
+  // connection of its own, because the other calls never wait for the disk. [any thread]
+  static Status checkpoint(const std::string& path);
+
   Result<std::vector<StoredTask>> tasks();
   Status put(const StoredTask& task);
   // The status alone, of a task that was put.

@@ -189,6 +189,9 @@ class Containers {
                                               uint16_t columns) = 0;
 
   virtual asio::awaitable<Result<std::vector<Image>>> images() = 0;
+  // How many there were when they were last counted: at the start, after every change made through
+  // this node, and now and then. From memory.
+  virtual size_t image_count() const = 0;
   // By short or full reference, id or unique id prefix.
   virtual asio::awaitable<Result<Image>> image(std::string reference) = 0;
   virtual asio::awaitable<Result<Image>> pull(

@@ -19,7 +19,15 @@ NodeContainers::NodeContainers(asio::any_io_executor loop, drivers::RuntimeDrive
       table_(table),
       options_(options),
       news_(news),
-      background_(background) {}
+      background_(background) {
+  image_news_ = table_.subscribe([this](const NodeEvent& event) {
+    if (event.type == "image") background_.start(count_images());
+  });
+}
+
+NodeContainers::~NodeContainers() {
+  table_.unsubscribe(image_news_);
+}
 
 std::vector<std::shared_ptr<const Container>> NodeContainers::list() const {
   return table_.list();
@@ -74,6 +82,9 @@ asio::awaitable<Status> NodeContainers::remove(std::string id, bool force) {
                    "container " + row->name + " is running: stop it first, or force its removal");
   }
   const Status removed = co_await runtime_.remove(row->id, force);
+  if (!removed && removed.error().kind == ErrorKind::precondition) {
+    co_return fail(ErrorKind::conflict, removed.error().message);
+  }
   if (!removed && removed.error().kind != ErrorKind::not_found) co_return removed;
   if (table_.get(row->id)) {
     table_.erase(row->id);

@@ -29,6 +29,7 @@ class NodeContainers final : public Containers {
   NodeContainers(asio::any_io_executor loop, drivers::RuntimeDriver& runtime,
                  agent::LocalNetwork& network, ContainerTable& table, const AgentOptions& options,
                  const RuntimeNews& news, CoroutineGroup& background);
+  ~NodeContainers() override;
 
   std::vector<std::shared_ptr<const Container>> list() const override;
   Result<std::shared_ptr<const Container>> find(std::string_view reference) const override;
@@ -45,6 +46,9 @@ class NodeContainers final : public Containers {
   asio::awaitable<Status> exec_resize(std::string exec_id, uint16_t rows,
                                       uint16_t columns) override;
   asio::awaitable<Result<std::vector<Image>>> images() override;
+  size_t image_count() const override { return image_count_; }
+  // Counts the images anew; a runtime that is away leaves the last count.
+  asio::awaitable<void> count_images();
   asio::awaitable<Result<Image>> image(std::string reference) override;
   asio::awaitable<Result<Image>> pull(std::string reference, std::optional<RegistryAuth> auth,
                                       std::function<void(const PullProgress&)> progress) override;
@@ -75,6 +79,10 @@ class NodeContainers final : public Containers {
   CoroutineGroup& background_;
   std::map<std::string, std::shared_ptr<ExecProgress>, std::less<>> execs_;
   std::deque<std::string> exec_order_;  // oldest first, to forget the oldest
+  uint64_t image_news_ = 0;             // our subscription
+  size_t image_count_ = 0;
+  bool counting_ = false;
+  bool count_again_ = false;  // something changed while counting
   const std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
 };
 

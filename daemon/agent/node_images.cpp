@@ -47,7 +47,19 @@ asio::awaitable<Result<std::vector<Image>>> NodeContainers::images() {
   std::vector<Image> images;
   images.reserve(all.size());
   for (drivers::ImageInfo& info : all) images.push_back(shown(std::move(info)));
+  image_count_ = images.size();
   co_return images;
+}
+
+asio::awaitable<void> NodeContainers::count_images() {
+  count_again_ = true;
+  if (counting_) co_return;  // whoever counts will do it once more
+  counting_ = true;
+  while (std::exchange(count_again_, false)) {
+    const Result<std::vector<Image>> all = co_await images();
+    if (!all) break;
+  }
+  counting_ = false;
 }
 
 asio::awaitable<Result<Image>> NodeContainers::by_id(std::string reference) {

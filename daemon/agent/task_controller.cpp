@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <functional>
 #include <tuple>
 #include <utility>
 #include <variant>
@@ -438,8 +439,13 @@ asio::awaitable<Status> TaskController::erase_once() {
     if (!removed && removed.error().kind != ErrorKind::not_found) co_return removed;
   }
   if (network_held_) SKEP_CO_TRY(co_await release_network());
-  SKEP_CO_TRY(remove_folder(container_files_folder(around_.options, container_id_)));
-  SKEP_CO_TRY(remove_folder(container_log_folder(around_.options, container_id_)));
+  const std::string files = container_files_folder(around_.options, container_id_);
+  const std::string logs = container_log_folder(around_.options, container_id_);
+  std::function<Status()> remove_folders = [files, logs]() -> Status {
+    SKEP_TRY(remove_folder(files));
+    return remove_folder(logs);
+  };
+  SKEP_CO_TRY(co_await around_.disk.run(std::move(remove_folders)));
   SKEP_CO_TRY(around_.db.remove(stored_.assigned.task.id));
   // What runs in the background must not outlive us; the removal above ends its waits.
   removed_.notify();

@@ -27,6 +27,7 @@
 #include "core/model/result.hpp"
 #include "daemon/agent/agent_db.hpp"
 #include "daemon/agent/assignments.hpp"
+#include "daemon/agent/blocking_work.hpp"
 #include "daemon/agent/container_table.hpp"
 #include "daemon/agent/coroutine_group.hpp"
 #include "daemon/agent/local_network.hpp"
@@ -44,6 +45,7 @@ struct TaskSurroundings {
   drivers::RuntimeDriver& runtime;
   LocalNetwork& network;
   NetworkNamespaces& namespaces;
+  BlockingWork& disk;
   AgentDb& db;
   ContainerTable& table;
   CoroutineGroup& background;

@@ -131,8 +131,7 @@ asio::awaitable<Result<Response>> info_of_node(Context& context, const Request&,
   const manager::Membership membership = context.control.membership();
   Json json = {{"ID", membership.node ? membership.node.str() : ""}};
   add_container_counts(context, json);
-  // The number of images would need the runtime, and everybody asks for /info: not counted.
-  json["Images"] = 0;
+  json["Images"] = context.containers.image_count();
   json["Driver"] = "containerd";
   json["DriverStatus"] =
       Json::array({Json::array({"runtime", context.containers.runtime_version()})});

@@ -36,6 +36,7 @@ class FakeContainers final : public agent::Containers {
   asio::awaitable<Status> exec_resize(std::string exec_id, uint16_t rows,
                                       uint16_t columns) override;
   asio::awaitable<Result<std::vector<agent::Image>>> images() override;
+  size_t image_count() const override { return 1; }
   asio::awaitable<Result<agent::Image>> image(std::string reference) override;
   asio::awaitable<Result<agent::Image>> pull(
       std::string reference, std::optional<agent::RegistryAuth> auth,

@@ -38,6 +38,16 @@ TEST_CASE("a container killed by hand fails its task, and who waited gets the ex
   CHECK(node.world.last(node.task).error == "task: non-zero exit (137)");
 }
 
+TEST_CASE("images are counted when the agent starts and after every change") {
+  if (!can_run()) return;
+  Running node;
+  const size_t before = node.world.runtime.images.size();
+  REQUIRE(node.world.until([&] { return node.containers().image_count() == before; }));
+  node.world.runtime.registry.insert("docker.io/library/one:latest");
+  REQUIRE(node.world.run(node.containers().pull("one", std::nullopt, {})).has_value());
+  CHECK(node.world.until([&] { return node.containers().image_count() == before + 1; }));
+}
+
 TEST_CASE("an unknown container is told by the name it was asked for") {
   if (!can_run()) return;
   Running node;

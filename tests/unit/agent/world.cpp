@@ -128,6 +128,11 @@ Reply<drivers::ImageInfo> FakeRuntime::image_pull(std::string reference,
   co_return drivers::ImageInfo{};
 }
 
+Reply<std::vector<drivers::ImageInfo>> FakeRuntime::image_list() {
+  if (away) co_return fail(away_error());
+  co_return std::vector<drivers::ImageInfo>(images.size());
+}
+
 Reply<void> FakeRuntime::exec_create(drivers::ExecRequest request) {
   exec_ = std::move(request);
   co_return Status();

@@ -44,6 +44,7 @@ class FakeRuntime final : public drivers::RuntimeDriver {
   Reply<drivers::ImageInfo> image_pull(std::string reference,
                                        std::optional<drivers::RegistryAuth> auth,
                                        std::function<void(drivers::PullProgress)> p) override;
+  Reply<std::vector<drivers::ImageInfo>> image_list() override;
   Reply<void> exec_create(drivers::ExecRequest request) override;
   Reply<int64_t> exec_start(std::string id, std::string exec_id) override;
   Reply<int64_t> exec_wait(std::string id, std::string exec_id) override;
