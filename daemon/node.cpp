@@ -143,7 +143,12 @@ asio::awaitable<Status> Node::take_up(transport::NodeCredentials credentials) {
   if (!is_manager && addresses_.managers.empty()) {
     co_return fail(ErrorKind::internal, path("membership.json") + " names no manager");
   }
-  if (is_manager) SKEP_CO_TRY(start_manager(credentials, nullptr));
+  if (is_manager) {
+    SKEP_CO_TRY(start_manager(credentials, nullptr));
+    // Nobody is served before the end of the log is applied: what was acknowledged before the
+    // restart would seem to be gone.
+    SKEP_CO_TRY(co_await manager_->ready());
+  }
   start_session(std::move(credentials));
   co_return Status{};
 }
