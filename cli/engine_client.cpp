@@ -4,7 +4,8 @@
 // "may not connect", and a connection that breaks after a POST was sent leaves the caller not
 // knowing whether it was carried out, which is an ErrorKind of its own. Answers that are kept in
 // memory are bounded: a daemon, or whatever listens there instead, must not be able to fill the
-// client. SPDX-License-Identifier: Apache-2.0
+// client.
+// SPDX-License-Identifier: Apache-2.0
 #include "cli/engine_client.hpp"
 
 #include <curl/curl.h>

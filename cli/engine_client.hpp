@@ -5,7 +5,8 @@
 // read by the command that asked. HTTP statuses are not errors here, because some commands want to
 // look at them; `success_of` turns a refusal into the Error that the daemon meant. Proxies named by
 // the environment are never used, and no redirect is followed: the daemon of this address answers,
-// or nobody does. SPDX-License-Identifier: Apache-2.0
+// or nobody does.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <chrono>

@@ -1,9 +1,11 @@
-# The few build rules that every room shares: strict warnings, and how a plugin is linked.
+# The few build rules that every room shares: strict warnings and precompiled headers.
 
-# Our own sources compile with warnings as errors; third-party headers come in as SYSTEM includes.
+# Our own sources compile with warnings as errors, after the precompiled headers of their room's kind;
+# third-party headers come in as SYSTEM includes.
 function(skep_warnings target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Werror -Wshadow
     -Wno-missing-field-initializers $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>)
+  skep_headers(${target})
 endfunction()
 
 # skep_library(name SOURCES ... LINK ...): a static library for one room, includable from the root.

@@ -5,7 +5,8 @@
 //
 // One thread runs everything that decides or talks (the loop); the disk has one thread, drivers
 // have theirs. SIGTERM and SIGINT stop the daemon in good order: containers go on, the managers are
-// told. SPDX-License-Identifier: Apache-2.0
+// told.
+// SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>

@@ -3,7 +3,8 @@
 // Process 1 of the web server is a shell that only waits: `wait` is what a trap may interrupt, so a
 // SIGTERM ends the container in a millisecond or two. Were the server itself process 1 it would
 // ignore SIGTERM, as every PID 1 without a handler does, and each stop would take its whole grace
-// period. SPDX-License-Identifier: Apache-2.0
+// period.
+// SPDX-License-Identifier: Apache-2.0
 #include "cli/playground/image_builder.hpp"
 
 #include <archive.h>

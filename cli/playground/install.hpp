@@ -2,8 +2,8 @@
 //
 // Plugins are code that runs as root, so skepd wants them where only root writes; and a rebuild of
 // the tree must not change a running cluster under its feet. A changed file is replaced by a
-// rename, so that running programs keep the one they started with. SPDX-License-Identifier:
-// Apache-2.0
+// rename, so that running programs keep the one they started with.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "cli/playground/layout.hpp"

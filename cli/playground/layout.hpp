@@ -5,7 +5,8 @@
 // settings are kept in DIR/playground.json, which is also the mark by which a folder is known to be
 // ours: `down` deletes nothing in a folder without it. Names of network namespaces are
 // machine-wide, so two playgrounds can't be up at once; /run/skep-playground names the folder of
-// the one that is. SPDX-License-Identifier: Apache-2.0
+// the one that is.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <filesystem>

@@ -3,7 +3,8 @@
 // The bridge and the registry live in a namespace of their own, so the host's network never
 // changes. "Cut" takes the bridge's end of a cable down: the node keeps its address and sees
 // silence, and no FIN or RST can leave it, as with a pulled plug. Works through the `ip` program
-// and may be repeated. SPDX-License-Identifier: Apache-2.0
+// and may be repeated.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>

@@ -3,7 +3,8 @@
 //
 // A node has no record of its own state. It is up when its init process is in /proc; its containerd
 // and skepd run when init has such children. So a crash of the playground's own command loses
-// nothing. SPDX-License-Identifier: Apache-2.0
+// nothing.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <optional>

@@ -2,7 +2,8 @@
 //
 // containerd keeps images and snapshots in the node's folder (its disk) but its state in the node's
 // own /run, which a power cut empties. Pulls from docker.io go to the playground's registry, and
-// nowhere else. SPDX-License-Identifier: Apache-2.0
+// nowhere else.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "cli/playground/layout.hpp"

@@ -3,7 +3,8 @@
 // The numbers are those on the wire (Method in daemon/transport/frame.proto, which a static
 // assertion compares). A manager may do all that a worker may, and a worker all that anyone may.
 // What a caller may touch beyond the method (a node reports its own tasks only) is the business of
-// the method's handler, which is told who calls. SPDX-License-Identifier: Apache-2.0
+// the method's handler, which is told who calls.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

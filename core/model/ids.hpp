@@ -4,7 +4,8 @@
 // form Docker's clients expect). In memory it is two words, so a task row holds its five ids
 // without a heap allocation; text is made at the edges. The tag makes a NodeId and a TaskId
 // different types. The all-zero id is "none". Ids are made on the leader from a generator handed
-// in: nothing here draws. SPDX-License-Identifier: Apache-2.0
+// in: nothing here draws.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <compare>

@@ -1,5 +1,6 @@
 // The rules themselves, in the order of the API's fields, so that the first refusal is the first
-// field a reader of the spec would come to. SPDX-License-Identifier: Apache-2.0
+// field a reader of the spec would come to.
+// SPDX-License-Identifier: Apache-2.0
 #include "core/model/validate.hpp"
 
 #include <algorithm>

@@ -4,7 +4,8 @@
 // one of its tasks is wanted, or while its newest task ended and the policy says to leave it at
 // that. Missing slots are filled from the lowest free number; too many are taken away from the
 // fullest nodes first, so that what is left stays spread (swarm-semantics §4). Nothing is ever
-// moved back to a returning node. SPDX-License-Identifier: Apache-2.0
+// moved back to a returning node.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "core/model/id_source.hpp"

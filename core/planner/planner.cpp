@@ -1,5 +1,6 @@
 // The fixed point. Order within a round: who lost its place, who ended, how many there should be,
-// who may start, who goes where. SPDX-License-Identifier: Apache-2.0
+// who may start, who goes where.
+// SPDX-License-Identifier: Apache-2.0
 #include "core/planner/planner.hpp"
 
 #include <algorithm>

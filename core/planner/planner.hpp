@@ -8,8 +8,8 @@
 //
 // The planner works from what changed (the draft's journal) and from deadlines, never by scanning.
 // Its sets are derived state: reset() rebuilds them from a View, which is what a new leader does,
-// and what must be done after a draft was dropped. Not thread-safe. SPDX-License-Identifier:
-// Apache-2.0
+// and what must be done after a draft was dropped. Not thread-safe.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <map>

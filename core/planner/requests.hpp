@@ -2,7 +2,8 @@
 //
 // Each function checks the request against the draft, changes it, or returns an error and leaves it
 // as it was. Nothing here decides what follows; that is the planner's. The sentences are Docker's
-// where clients know them ("update out of sequence"). SPDX-License-Identifier: Apache-2.0
+// where clients know them ("update out of sequence").
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>

@@ -3,7 +3,8 @@
 // A configuration takes effect when its entry is appended, not when it commits. The price is that
 // a truncation must give the old one back, so the history keeps every configuration whose entry is
 // in the log, on top of the snapshot's: after a restart two of them may look uncommitted, and a
-// single "previous" would not do. SPDX-License-Identifier: Apache-2.0
+// single "previous" would not do.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <compare>

@@ -1,4 +1,5 @@
-// The log's arithmetic; see the header. SPDX-License-Identifier: Apache-2.0
+// The log's arithmetic; see the header.
+// SPDX-License-Identifier: Apache-2.0
 #include "core/raft/log.hpp"
 
 #include <algorithm>

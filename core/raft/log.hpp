@@ -6,7 +6,8 @@
 // followers; those above `durable` are not yet known to be on disk. At most one batch is on its way
 // to the disk. Its completion counts only if nothing it wrote was overwritten meanwhile: an entry
 // (i, t1) that became (i, t2) and then (i, t1) again must not be taken for durable because of the
-// first write, so a truncation into the batch voids it. SPDX-License-Identifier: Apache-2.0
+// first write, so a truncation into the batch voids it.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <deque>

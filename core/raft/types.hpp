@@ -3,7 +3,8 @@
 // Everything here is a value. Payloads are shared and immutable, so that the log, the disk batch
 // and the state machine hold one copy of the bytes. The shape is that of a replicated group
 // (messages, learners, snapshots in chunks) although this version carries one voter: see raft.hpp
-// for what is refused as unimplemented. SPDX-License-Identifier: Apache-2.0
+// for what is refused as unimplemented.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <compare>

@@ -6,7 +6,8 @@
 // healed that way.
 //
 // A task counts as active while it is wanted (desired <= COMPLETE), and holds its reservation until
-// it has ended, wanted or not. SPDX-License-Identifier: Apache-2.0
+// it has ended, wanted or not.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <map>

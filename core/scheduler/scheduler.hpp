@@ -5,7 +5,8 @@
 // explanation. Among the rest, in this order: fewer recent failures of this service, fewer tasks of
 // this service, fewer tasks at all, lower id (swarm-semantics §9). There is no score and no
 // bin-packing: people can predict where a replica goes. Spread preferences, when there are any,
-// divide the group over the values of a label first. SPDX-License-Identifier: Apache-2.0
+// divide the group over the values of a label first.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>

@@ -1,8 +1,8 @@
 // What became of the rows: the change feed's vocabulary.
 //
 // Whoever works from what changed (planner, dispatcher, event stream) is told each row before and
-// after. A null `before` is a creation, a null `after` an erasure. SPDX-License-Identifier:
-// Apache-2.0
+// after. A null `before` is a creation, a null `after` an erasure.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <variant>

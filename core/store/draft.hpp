@@ -7,7 +7,8 @@
 //
 // Rows put into a Draft have no valid Meta yet: apply() stamps it. The base must outlive the Draft
 // and must not change under it. Visiting gives the base's rows first and then the draft's own, each
-// in the View's order; a caller that needs one order sorts. SPDX-License-Identifier: Apache-2.0
+// in the View's order; a caller that needs one order sorts.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <map>

@@ -1,4 +1,5 @@
-// Transaction to bytes and back; see the header. SPDX-License-Identifier: Apache-2.0
+// Transaction to bytes and back; see the header.
+// SPDX-License-Identifier: Apache-2.0
 #include "core/store/transaction_codec.hpp"
 
 #include <limits>

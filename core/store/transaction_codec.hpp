@@ -3,7 +3,8 @@
 // `decode` reads what this or another version wrote to a log or snapshot: bytes that are cut short
 // or wrong are ErrorKind::invalid with the number of the change and the name of the field, never a
 // crash. A kind of change that this version does not know is an error too: ignoring it would let
-// two managers hold different states. SPDX-License-Identifier: Apache-2.0
+// two managers hold different states.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>

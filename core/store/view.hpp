@@ -3,8 +3,8 @@
 // A View is the committed Store itself or a Draft laid over one. Rows are immutable and shared, so
 // a pointer taken from a View stays valid as long as its holder likes; it just may be out of date.
 // Visiting order is fixed by the ids, never by addresses or hashes: the same state gives the same
-// order on every machine, which the simulator and replay rely on. SPDX-License-Identifier:
-// Apache-2.0
+// order on every machine, which the simulator and replay rely on.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>

@@ -9,7 +9,8 @@
 // of one turn of the loop come as one call, the last one of each task, right after that turn.
 //
 // Order of life: construct, start(), assign()..., then stop(), and destroy before the drivers and
-// before the loop. SPDX-License-Identifier: Apache-2.0
+// before the loop.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

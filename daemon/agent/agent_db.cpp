@@ -1,5 +1,6 @@
 // SQLite and protobuf stay in here. Tasks and specs are stored in their wire form, the rest as
-// text. SPDX-License-Identifier: Apache-2.0
+// text.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/agent/agent_db.hpp"
 
 #include <fcntl.h>

@@ -2,7 +2,8 @@
 //
 // Holds the last full state. A full item replaces it; a difference applies only to the generation
 // it names, and any other is a gap. Nothing of an item that can't be read is kept: the state is
-// either the one before or the one after. No I/O. SPDX-License-Identifier: Apache-2.0
+// either the one before or the one after. No I/O.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <map>

@@ -8,7 +8,8 @@
 // one", never for deciding which of two sets is newer: the one handed over last is.
 //
 // An empty set that was handed over means "run nothing"; not having been handed one means "not
-// told yet: go on as you are". SPDX-License-Identifier: Apache-2.0
+// told yet: go on as you are".
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Field by field. SPDX-License-Identifier: Apache-2.0
+// Field by field.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/agent/container_request.hpp"
 
 #include <openssl/evp.h>

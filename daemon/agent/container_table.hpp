@@ -3,7 +3,8 @@
 // Rows are immutable and shared by pointer: a reader keeps what it saw. Who changes a row does it
 // through change(), which wakes whoever waits for that container. News (NodeEvent) are given out at
 // once, in order, on the loop; a subscriber must not block and may unsubscribe while it is called.
-// The table decides nothing and calls no driver. SPDX-License-Identifier: Apache-2.0
+// The table decides nothing and calls no driver.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

@@ -4,8 +4,8 @@
 // never waits for a driver. Actions go to the runtime driver. All on the daemon's loop.
 //
 // Errors: an unknown container is not_found "No such container: X"; a state that forbids the action
-// is conflict; a runtime that is away is unavailable and names it. SPDX-License-Identifier:
-// Apache-2.0
+// is conflict; a runtime that is away is unavailable and names it.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

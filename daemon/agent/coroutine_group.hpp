@@ -4,7 +4,8 @@
 // co_await in them throws operation_aborted, which is their normal end here), done() awaits the
 // last. A coroutine that ends with any other exception is logged: it is a bug, and it costs that
 // coroutine alone. The group must outlive its coroutines, except when the io_context is destroyed.
-// All on the loop. SPDX-License-Identifier: Apache-2.0
+// All on the loop.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

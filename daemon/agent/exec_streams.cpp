@@ -1,4 +1,5 @@
-// FIFOs and readiness. SPDX-License-Identifier: Apache-2.0
+// FIFOs and readiness.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/agent/exec_streams.hpp"
 
 #include <fcntl.h>

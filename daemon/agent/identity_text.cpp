@@ -1,5 +1,6 @@
 // OpenSSL for digests and random bytes; RFC 3339 by hand, because no library here reads
-// nanoseconds. SPDX-License-Identifier: Apache-2.0
+// nanoseconds.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/agent/identity_text.hpp"
 
 #include <openssl/evp.h>

@@ -2,7 +2,8 @@
 //
 // A task's container id is the SHA-256 of the task id: the same task always finds its own container
 // again, also when the agent died between asking for it and writing that down. Execs and everything
-// else without a name in the cluster get a random one. SPDX-License-Identifier: Apache-2.0
+// else without a name in the cluster get a random one.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <optional>

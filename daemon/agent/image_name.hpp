@@ -5,7 +5,8 @@
 // normalizes to the same. What can't be a reference is refused with Docker's words, because clients
 // show them. A reference of 64 hex digits is refused as a name (it could only be an image id). The
 // surprise: the first part is a registry only when it has a dot or a colon, or is "localhost"; so
-// "team/web" is docker.io/team/web. Pure. SPDX-License-Identifier: Apache-2.0
+// "team/web" is docker.io/team/web. Pure.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>

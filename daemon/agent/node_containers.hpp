@@ -2,7 +2,8 @@
 //
 // It changes no task: a container that is stopped, killed or removed by hand ends, its task's own
 // coroutine sees that and reports it, and the managers decide what follows. Image names go out in
-// their full form and come back in their familiar one. SPDX-License-Identifier: Apache-2.0
+// their full form and come back in their familiar one.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <deque>

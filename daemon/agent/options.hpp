@@ -1,7 +1,8 @@
 // What the agent is told about its node, once, by skepd's main.
 //
 // Folders exist or are made; all paths are absolute. The clock is handed in because there is one
-// clock in the daemon, and tests have another. SPDX-License-Identifier: Apache-2.0
+// clock in the daemon, and tests have another.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <chrono>

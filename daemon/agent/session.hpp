@@ -14,7 +14,8 @@
 // session changes nothing for the tasks.
 //
 // Everything on the loop; callbacks come there too, never from inside a call of this class, and may
-// call it. SPDX-License-Identifier: Apache-2.0
+// call it.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

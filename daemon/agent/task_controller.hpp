@@ -14,7 +14,8 @@
 //
 // The surprise: the image isn't looked up before the container is made. Asking for the container
 // and pulling on "no such image" saves a round trip on every start whose image is here. All on the
-// loop. SPDX-License-Identifier: Apache-2.0
+// loop.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

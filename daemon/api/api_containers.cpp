@@ -2,7 +2,8 @@
 // by hand isn't built: skep's containers are tasks.
 //
 // `wait` sends its headers before there is an answer, since clients wait for those before they go
-// on. SPDX-License-Identifier: Apache-2.0
+// on.
+// SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>

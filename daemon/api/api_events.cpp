@@ -1,4 +1,5 @@
-// The event stream: what is kept, then what comes. SPDX-License-Identifier: Apache-2.0
+// The event stream: what is kept, then what comes.
+// SPDX-License-Identifier: Apache-2.0
 #include <charconv>
 #include <nlohmann/json.hpp>
 

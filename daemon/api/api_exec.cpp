@@ -2,7 +2,8 @@
 //
 // Start takes the connection over. Output and input run side by side; the client's half-close is
 // end of input for the process and no more. The exit code is known before the connection closes,
-// because that is when clients ask for it. SPDX-License-Identifier: Apache-2.0
+// because that is when clients ask for it.
+// SPDX-License-Identifier: Apache-2.0
 #include <nlohmann/json.hpp>
 
 #include "daemon/api/context.hpp"

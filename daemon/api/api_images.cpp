@@ -1,7 +1,8 @@
 // This node's images: list, pull with progress, look, remove.
 //
 // A pull answers 200 at once and tells of failure in the stream, as clients expect; a reference
-// that can't be one is refused before. SPDX-License-Identifier: Apache-2.0
+// that can't be one is refused before.
+// SPDX-License-Identifier: Apache-2.0
 #include <deque>
 #include <nlohmann/json.hpp>
 

@@ -1,5 +1,5 @@
-// Nodes: list, look, change availability, labels and role, remove. SPDX-License-Identifier:
-// Apache-2.0
+// Nodes: list, look, change availability, labels and role, remove.
+// SPDX-License-Identifier: Apache-2.0
 #include "core/model/validate.hpp"
 #include "daemon/api/context.hpp"
 #include "daemon/api/docker_json/docker_json.hpp"

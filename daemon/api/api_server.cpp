@@ -1,4 +1,5 @@
-// The socket file and the accept loop. SPDX-License-Identifier: Apache-2.0
+// The socket file and the accept loop.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/api/api_server.hpp"
 
 #include <grp.h>

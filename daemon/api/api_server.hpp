@@ -5,8 +5,8 @@
 // Everything about HTTP is inside; what the answers mean is in the api_*.cpp of each noun.
 //
 // Life: construct, listen(), run the loop; stop() closes the socket and all connections, after
-// which the loop must run until idle before the server is destroyed. SPDX-License-Identifier:
-// Apache-2.0
+// which the loop must run until idle before the server is destroyed.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/io_context.hpp>

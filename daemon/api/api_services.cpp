@@ -2,7 +2,8 @@
 //
 // A rolling update isn't built yet. Rather than store a new template that no task follows, an
 // update that changes the template (other than its constraints) is refused and names the first
-// field. SPDX-License-Identifier: Apache-2.0
+// field.
+// SPDX-License-Identifier: Apache-2.0
 #include "core/model/validate.hpp"
 #include "daemon/api/context.hpp"
 #include "daemon/api/docker_json/docker_json.hpp"

@@ -1,4 +1,5 @@
-// The cluster itself: init, join, leave, look, rotate tokens. SPDX-License-Identifier: Apache-2.0
+// The cluster itself: init, join, leave, look, rotate tokens.
+// SPDX-License-Identifier: Apache-2.0
 #include "core/model/validate.hpp"
 #include "daemon/api/context.hpp"
 #include "daemon/api/docker_json/docker_json.hpp"

@@ -3,7 +3,8 @@
 // `_up-to-date` is what the waiting clients use: only tasks made from the service's present spec.
 // Since an update here never changes what a task runs, a task of an older spec version whose
 // template means the same is up to date too: a scale must not make running tasks disappear from
-// the count. SPDX-License-Identifier: Apache-2.0
+// the count.
+// SPDX-License-Identifier: Apache-2.0
 #include <set>
 
 #include "daemon/api/context.hpp"

@@ -1,7 +1,8 @@
 // One client's connection: requests in, answers out, one after the other.
 //
 // Owns the socket. Lives on the loop as long as its coroutine; the server keeps a list of them only
-// to be able to close them. SPDX-License-Identifier: Apache-2.0
+// to be able to close them.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

@@ -1,7 +1,8 @@
 // From a request line to a handler and from an Error to an answer.
 //
 // The version prefix is taken off here, so routes know none. Unknown paths and unknown methods are
-// one thing to Docker's clients: 404 "page not found". SPDX-License-Identifier: Apache-2.0
+// one thing to Docker's clients: 404 "page not found".
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <vector>

@@ -1,5 +1,6 @@
 // A timer that never expires by itself is the reader's wake-up: cancelling it resumes the
-// coroutine on the loop. SPDX-License-Identifier: Apache-2.0
+// coroutine on the loop.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/api/event_log.hpp"
 
 #include <algorithm>

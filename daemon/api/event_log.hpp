@@ -2,7 +2,8 @@
 //
 // Keeps the last 256 for `since`. A reader that falls more than kBacklogMax behind is ended rather
 // than allowed to hold memory: its client sees the stream close and asks again with `since`. On the
-// loop. SPDX-License-Identifier: Apache-2.0
+// loop.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

@@ -1,4 +1,5 @@
-// Two encodings, one map. SPDX-License-Identifier: Apache-2.0
+// Two encodings, one map.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/api/filters.hpp"
 
 #include <algorithm>

@@ -2,7 +2,8 @@
 //
 // {"name":{"web":true}} from Go clients and {"name":["web"]} from Python's mean the same. The
 // values of one name are alternatives; different names must all hold. A name that the endpoint
-// doesn't know is refused. SPDX-License-Identifier: Apache-2.0
+// doesn't know is refused.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>

@@ -1,7 +1,8 @@
 // How two output streams share one connection: an eight-byte header before each piece.
 //
 // Byte 0 is the stream (1 output, 2 errors), bytes 4 to 7 the length, big-endian. With a terminal
-// there is one stream and no header. SPDX-License-Identifier: Apache-2.0
+// there is one stream and no header.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// uname, sysconf and os-release. SPDX-License-Identifier: Apache-2.0
+// uname, sysconf and os-release.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/api/host_facts.hpp"
 
 #include <sys/utsname.h>

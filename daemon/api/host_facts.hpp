@@ -1,5 +1,6 @@
 // What the machine is, for /version and /info. Read from the kernel at each call: cheap, and right
-// after a change of the host's name. SPDX-License-Identifier: Apache-2.0
+// after a change of the host's name.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

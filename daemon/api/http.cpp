@@ -1,4 +1,5 @@
-// Reading values out of queries, and the usual answers. SPDX-License-Identifier: Apache-2.0
+// Reading values out of queries, and the usual answers.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/api/http.hpp"
 
 #include <algorithm>

@@ -2,7 +2,8 @@
 //
 // Most handlers read a Request and return a Response. A few answer as a stream (logs, events, pull)
 // or take the connection over (exec): they use the Exchange, and then return Response::sent().
-// All on the daemon's loop. SPDX-License-Identifier: Apache-2.0
+// All on the daemon's loop.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

@@ -1,7 +1,8 @@
 // From what a person typed to an object: exact id, then exact name, then unique id prefix.
 //
 // And from stored rows to what the API shows of them. Errors: not_found "service x not found";
-// an ambiguous prefix is `invalid`. SPDX-License-Identifier: Apache-2.0
+// an ambiguous prefix is `invalid`.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string_view>

@@ -1,5 +1,6 @@
 // How the API is set up and what it says of this machine. Plain values from the daemon's
-// configuration. SPDX-License-Identifier: Apache-2.0
+// configuration.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>

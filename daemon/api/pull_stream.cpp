@@ -1,4 +1,5 @@
-// The two coroutines share the object; both run on the loop. SPDX-License-Identifier: Apache-2.0
+// The two coroutines share the object; both run on the loop.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/api/pull_stream.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>

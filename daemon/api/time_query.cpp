@@ -1,4 +1,5 @@
-// Three spellings of a moment. SPDX-License-Identifier: Apache-2.0
+// Three spellings of a moment.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/api/time_query.hpp"
 
 #include <charconv>

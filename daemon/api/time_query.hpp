@@ -1,5 +1,6 @@
 // `since` and `until` in queries: unix seconds with an optional fraction, RFC 3339, or a duration
-// before now ("10m"). SPDX-License-Identifier: Apache-2.0
+// before now ("10m").
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string_view>

@@ -2,7 +2,8 @@
 // .cpp.
 //
 // Messages go to standard error, where the service manager or the playground keeps them. [any
-// thread] SPDX-License-Identifier: Apache-2.0
+// thread]
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>

@@ -1,5 +1,6 @@
 // The documents of skep/network.h, and which key each call takes: the network for what makes or
-// ends it, the endpoint for the rest. SPDX-License-Identifier: Apache-2.0
+// ends it, the endpoint for the rest.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/drivers/network_driver.hpp"
 
 #include <nlohmann/json.hpp>

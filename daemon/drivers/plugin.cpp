@@ -2,8 +2,8 @@
 //
 // The coroutine sleeps on a timer set to the deadline; completion cancels the timer. So one await
 // covers the three ways a wait can end - completed, timed out, caller cancelled - and which one it
-// was is told by the operation's outcome, not by the timer's error code. SPDX-License-Identifier:
-// Apache-2.0
+// was is told by the operation's outcome, not by the timer's error code.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/drivers/plugin.hpp"
 
 #include <fmt/format.h>

@@ -3,7 +3,8 @@
 //
 // The text of `config` is JSON, already converted from TOML by whoever read the file; it goes to
 // the plugin's configure() unread, so that a new setting of a driver never needs a change in the
-// daemon. SPDX-License-Identifier: Apache-2.0
+// daemon.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <optional>

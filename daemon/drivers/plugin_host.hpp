@@ -4,7 +4,8 @@
 // after the instance was destroyed; therefore a HostTable is never freed. The coroutine that waits
 // lives on the loop. What they share is one Operation, under its own mutex; everything that touches
 // the coroutine is posted to its executor, and the executor is forgotten as soon as the coroutine
-// stops waiting. SPDX-License-Identifier: Apache-2.0
+// stops waiting.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <atomic>

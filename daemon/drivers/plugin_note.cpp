@@ -2,8 +2,8 @@
 //
 // The reader handles 64-bit little-endian ELF, which is what every machine we build for has, and
 // walks the program headers (PT_NOTE), because section headers may be stripped. Every offset in the
-// file is checked against its size: the file is somebody else's. SPDX-License-Identifier:
-// Apache-2.0
+// file is checked against its size: the file is somebody else's.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/drivers/plugin_note.hpp"
 
 #include <elf.h>

@@ -2,7 +2,8 @@
 //
 // Writers leave out what has its default, because the contract says that an absent member has it.
 // Readers throw nlohmann::json::exception on a wrong type or a missing required member; their
-// caller (typed_call.hpp) turns that into an Error. SPDX-License-Identifier: Apache-2.0
+// caller (typed_call.hpp) turns that into an Error.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

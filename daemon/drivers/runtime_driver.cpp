@@ -2,7 +2,8 @@
 //
 // Keyed by the container: what changes it and has to come in order (create, start, stop, remove).
 // Without a key: what only looks, what waits, and signal, because `kill` has to get through while a
-// `stop` with a long grace is under way. SPDX-License-Identifier: Apache-2.0
+// `stop` with a long grace is under way.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/drivers/runtime_driver.hpp"
 
 #include <nlohmann/json.hpp>

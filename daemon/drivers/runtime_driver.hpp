@@ -8,7 +8,8 @@
 //
 // All calls: on the loop. Errors: the driver's own; ErrorKind::unimplemented when it lacks the
 // operation. A stream ends when the coroutine is cancelled (ErrorKind::cancelled) or the driver is
-// gone; the caller opens it again. SPDX-License-Identifier: Apache-2.0
+// gone; the caller opens it again.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

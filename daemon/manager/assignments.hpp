@@ -2,8 +2,8 @@
 //
 // The first item is the full state; after it come differences. Only what concerns the node is sent
 // again: the echo of its own status reports is not, because nothing the node could do follows from
-// it. Pure bookkeeping over the store; the sending is the caller's. SPDX-License-Identifier:
-// Apache-2.0
+// it. Pure bookkeeping over the store; the sending is the caller's.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <map>

@@ -7,7 +7,8 @@
 //
 // Errors: not being in a cluster, or not being a manager, is ErrorKind::precondition with Docker's
 // sentence; a stale version is ErrorKind::conflict "update out of sequence"; an unknown id
-// not_found. SPDX-License-Identifier: Apache-2.0
+// not_found.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

@@ -2,7 +2,8 @@
 //
 // Who may call what was decided by the access table before a handler runs; what is checked here is
 // that a node speaks for itself: its identity is the certificate's, and its session is the one it
-// was given. SPDX-License-Identifier: Apache-2.0
+// was given.
+// SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>

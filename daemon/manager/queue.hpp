@@ -11,7 +11,8 @@
 // starts anew from the committed state.
 //
 // All on the daemon's loop. The store's rows may be kept; the store itself is valid while the queue
-// is. SPDX-License-Identifier: Apache-2.0
+// is.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

@@ -7,7 +7,8 @@
 // gone. The way out is to close, open and load again.
 //
 // Calls block on the disk and come from one thread at a time: a Persister's, or whoever opened the
-// store before there is one. SPDX-License-Identifier: Apache-2.0
+// store before there is one.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <memory>

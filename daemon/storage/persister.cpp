@@ -1,4 +1,5 @@
-// The storage thread; see the header. SPDX-License-Identifier: Apache-2.0
+// The storage thread; see the header.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/storage/persister.hpp"
 
 #include <boost/asio/post.hpp>

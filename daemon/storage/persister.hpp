@@ -4,7 +4,8 @@
 // the loop. After the first failure every later piece fails with the same reason, without touching
 // the disk (the store's latch). The destructor finishes what was asked for, then joins the thread;
 // completions posted by then still run if the loop does, so what they capture must outlive the
-// loop's run. SPDX-License-Identifier: Apache-2.0
+// loop's run.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/io_context.hpp>

@@ -1,4 +1,5 @@
-// The only file that includes sqlite3.h. SPDX-License-Identifier: Apache-2.0
+// The only file that includes sqlite3.h.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/storage/sqlite_connection.hpp"
 
 #include <sqlite3.h>

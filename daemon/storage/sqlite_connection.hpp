@@ -1,5 +1,6 @@
 // SQLite with owners: a connection and prepared statements that close themselves, and errors as
-// values. Knows nothing of raft. One thread at a time. SPDX-License-Identifier: Apache-2.0
+// values. Knows nothing of raft. One thread at a time.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

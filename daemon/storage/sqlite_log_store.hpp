@@ -5,7 +5,8 @@
 // that a log whose end has gone is told from one that never was longer.
 //
 // One process may have it open (an exclusive lock is held). The file is made with mode 0600: it
-// holds the cluster's CA key. SPDX-License-Identifier: Apache-2.0
+// holds the cluster's CA key.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <memory>

@@ -1,7 +1,8 @@
 // "host:port" as people write it, with the cluster's port where none is given.
 //
 // An IPv6 address with a port stands in brackets. Names are left as they are: resolving them is the
-// connection's business. SPDX-License-Identifier: Apache-2.0
+// connection's business.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

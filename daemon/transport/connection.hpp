@@ -7,7 +7,8 @@
 // after it. When this side found fault with what came in, it sends a Goodbye with the reason first.
 //
 // Everything on the loop. Owned by shared_ptr; the pending operations hold it until it is closed,
-// so somebody must close it. SPDX-License-Identifier: Apache-2.0
+// so somebody must close it.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <array>

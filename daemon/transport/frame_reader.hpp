@@ -3,7 +3,8 @@
 // Fed with pieces of any size, it yields whole frames. It never holds more than one frame of the
 // limit plus one piece: the length is judged as soon as its four bytes are there. After an error it
 // yields nothing more, for there is no way to find the next frame. No socket here: the fuzzer
-// drives it as the connection does. SPDX-License-Identifier: Apache-2.0
+// drives it as the connection does.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

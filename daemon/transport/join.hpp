@@ -5,7 +5,8 @@
 // until the certificate is there. The token's secret is never sent to a peer whose root doesn't
 // match. Also here: renewing a certificate, which is the last two steps of the same way.
 //
-// On the loop. SPDX-License-Identifier: Apache-2.0
+// On the loop.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

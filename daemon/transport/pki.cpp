@@ -2,7 +2,8 @@
 //
 // Every object is owned by a unique_ptr from the moment it exists. OpenSSL keeps its errors in a
 // queue of the thread; `openssl_error` empties it, so that an old failure is never told as a new
-// one. SPDX-License-Identifier: Apache-2.0
+// one.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/transport/pki.hpp"
 
 #include <openssl/bio.h>

@@ -6,7 +6,8 @@
 // can't ask for an identity. Certificates are backdated by an hour for clocks that are behind.
 //
 // Texts are PEM. Time is handed in. OpenSSL stays in the .cpp. Functions block for a fraction of a
-// millisecond, touch no file and may be called from any thread. SPDX-License-Identifier: Apache-2.0
+// millisecond, touch no file and may be called from any thread.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <chrono>

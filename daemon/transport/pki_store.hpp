@@ -6,7 +6,8 @@
 // Key and certificate share a file because they change together: a crash between two renames could
 // otherwise leave a pair that doesn't fit. The folder is 0700, the files 0600; each is written
 // beside its place, synced, renamed, and the folder synced. Blocking; call it at start, join and
-// renewal only. SPDX-License-Identifier: Apache-2.0
+// renewal only.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <filesystem>

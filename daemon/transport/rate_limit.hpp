@@ -1,6 +1,7 @@
 // A bucket of permits that fills at a steady rate: how often something costly may be asked for.
 //
-// Time is handed in. It starts full. SPDX-License-Identifier: Apache-2.0
+// Time is handed in. It starts full.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <algorithm>

@@ -1,7 +1,8 @@
 // Dialling, and matching answers to the coroutines that wait for them.
 //
 // A waiting coroutine sleeps on its own timer: the answer, the deadline and the end of the
-// connection all wake it, and it then looks at what happened. SPDX-License-Identifier: Apache-2.0
+// connection all wake it, and it then looks at what happened.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/transport/rpc_client.hpp"
 
 #include <boost/asio/connect.hpp>

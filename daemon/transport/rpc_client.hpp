@@ -6,7 +6,8 @@
 //
 // The connection is never restored by itself: when it is lost every call fails with the reason, and
 // the owner dials again. Everything on the loop. Destroying the client closes the connection; calls
-// that still run then end with `cancelled`. SPDX-License-Identifier: Apache-2.0
+// that still run then end with `cancelled`.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

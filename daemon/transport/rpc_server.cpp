@@ -1,7 +1,8 @@
 // Listening, handshakes, and the list of who is connected.
 //
 // The accept loop waits a moment after an error (no descriptors left, say) instead of spinning.
-// A handshake that takes too long loses its socket. SPDX-License-Identifier: Apache-2.0
+// A handshake that takes too long loses its socket.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/transport/rpc_server.hpp"
 
 #include <boost/asio/co_spawn.hpp>

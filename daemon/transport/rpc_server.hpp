@@ -5,7 +5,8 @@
 // removal, access table, size, rate. A handler therefore never sees a caller that may not call it.
 // A method without a handler answers "unimplemented".
 //
-// Everything on the loop of the executor; no thread of its own. SPDX-License-Identifier: Apache-2.0
+// Everything on the loop of the executor; no thread of its own.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

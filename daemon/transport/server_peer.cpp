@@ -1,7 +1,8 @@
 // From a request frame to a handler's coroutine and back.
 //
 // Cancelling is posted, never done on the spot: a handler may be the one who causes it, and a
-// coroutine must not be resumed while it runs. SPDX-License-Identifier: Apache-2.0
+// coroutine must not be resumed while it runs.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/transport/server_peer.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>

@@ -4,7 +4,8 @@
 // One table of our own, `ip skep_bridge`, replaced as a whole in one transaction whenever the set
 // of networks changes; nothing else in the rule set is touched. Existing flows do not notice,
 // because the kernel's connection table remembers their translation. Throws sdk::Failure.
-// Thread-safe. SPDX-License-Identifier: Apache-2.0
+// Thread-safe.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <memory>

@@ -1,6 +1,7 @@
 // What configure() hands over: where containerd is, under which namespace and snapshotter to work,
 // and which node this is. A member nobody knows is refused, because a misspelt one would otherwise
-// silently mean its default. SPDX-License-Identifier: Apache-2.0
+// silently mean its default.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <filesystem>

@@ -1,6 +1,7 @@
 // Exec processes. Names of users are looked up in the running container's root, reached through its
 // main process, so that what was added to /etc/passwd since its start counts. A process that failed
-// to start is deleted at once: nobody would wait for it. SPDX-License-Identifier: Apache-2.0
+// to start is deleted at once: nobody would wait for it.
+// SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/exec.hpp"
 
 #include <google/protobuf/empty.pb.h>

@@ -1,7 +1,8 @@
 // Further processes in a running container: skep.runtime.exec/1. The shim connects the process to
 // the FIFOs the host made; no byte of them passes here. A window size that comes before the process
 // runs is kept and given to it right after its start, because terminals are resized by clients that
-// don't wait. SPDX-License-Identifier: Apache-2.0
+// don't wait.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <map>

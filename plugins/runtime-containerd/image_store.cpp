@@ -1,6 +1,7 @@
 // Reading manifests and configs. An index that has nothing for this machine is an error that says
 // which platforms it has; attestation entries ("unknown/unknown") are passed over like any other
-// platform. SPDX-License-Identifier: Apache-2.0
+// platform.
+// SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/image_store.hpp"
 
 #include <sys/utsname.h>

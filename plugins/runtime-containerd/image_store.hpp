@@ -1,7 +1,8 @@
 // What containerd knows about an image, read out of its content store: name -> index -> manifest
 // for this machine -> config. The config names the layers, from which the id of the snapshot to
 // start from follows (the chain id). All of it is addressed by digest and never changes, so it is
-// read once and kept for as long as the driver runs. SPDX-License-Identifier: Apache-2.0
+// read once and kept for as long as the driver runs.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <map>

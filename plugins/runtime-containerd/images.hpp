@@ -1,7 +1,8 @@
 // The images of the node: skep.runtime.images/1. Pulling is left to containerd's CRI plugin, which
 // resolves mirrors, checks digests and unpacks; its one answer is given progress by watching the
 // content store's open writes. CRI keeps an image under three names (tag, digest, id): here it is
-// one image. SPDX-License-Identifier: Apache-2.0
+// one image.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <condition_variable>

@@ -6,8 +6,8 @@
 // jittered pause.
 //
 // Events of containers that are not ours are dropped: the set of our ids is filled by create and,
-// after each reconnect, by a listing that ends before the gap is told. SPDX-License-Identifier:
-// Apache-2.0
+// after each reconnect, by a listing that ends before the gap is told.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <deque>

@@ -1,7 +1,8 @@
 // Docker's defaults as data, and the few rules that combine them with the request. cgroup v1 hosts
 // get the host's cgroup namespace and v2 hosts a private one, as with Docker; seccomp is not set.
 // What is deliberately absent: nothing here looks at the network, the host's namespace path is
-// taken as it is. SPDX-License-Identifier: Apache-2.0
+// taken as it is.
+// SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/oci_spec.hpp"
 
 #include <sys/resource.h>

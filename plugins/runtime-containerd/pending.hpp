@@ -1,7 +1,8 @@
 // Operations of the host that the driver holds open: waits and streams. The ABI has no cancel
 // callback; it is to be asked, so one timer asks for all of them. A held operation ends exactly
 // once, whoever comes first: its result, the host's cancellation, its deadline, or the end of the
-// driver. SPDX-License-Identifier: Apache-2.0
+// driver.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>

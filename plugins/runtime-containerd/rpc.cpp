@@ -5,7 +5,8 @@
 // Lifetime: each operation owns itself and dies in proceed(), on the queue's thread; `live` names
 // those that a shutdown has to cancel. Operations are only started under the lock that also guards
 // `closing`, because gRPC aborts the process when something is started on a queue that was shut
-// down. SPDX-License-Identifier: Apache-2.0
+// down.
+// SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/rpc.hpp"
 
 #include <grpcpp/alarm.h>

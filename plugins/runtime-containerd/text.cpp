@@ -1,6 +1,7 @@
 // The translations. Signals are a table, because names must not depend on the C library's; runc's
 // errors are cut at the known prefixes, since the wrapping (containerd, shim, runc create, init,
-// exec) only repeats itself. SPDX-License-Identifier: Apache-2.0
+// exec) only repeats itself.
+// SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/text.hpp"
 
 #include <google/protobuf/timestamp.pb.h>

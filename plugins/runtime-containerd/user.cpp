@@ -1,6 +1,7 @@
 // Users and groups. Within layers the first one that has the file counts; a character device 0/0 is
 // overlayfs' mark for a file that an upper layer deleted. That a whole /etc was made opaque by an
-// upper layer is told by an attribute, and ends the search too. SPDX-License-Identifier: Apache-2.0
+// upper layer is told by an attribute, and ends the search too.
+// SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/user.hpp"
 
 #include <fcntl.h>

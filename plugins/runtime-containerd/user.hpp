@@ -1,7 +1,8 @@
 // Who a process runs as: "uid[:gid]" or names, told from the container's own /etc/passwd and
 // /etc/group. The root file system is a list of folders, the uppermost first: the layers of a
 // snapshot that nobody has mounted yet, or the one root of a running process. Files are opened so
-// that no symbolic link can lead out of it. SPDX-License-Identifier: Apache-2.0
+// that no symbolic link can lead out of it.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>

@@ -6,7 +6,8 @@
 //   state
 //
 // `persisted` also writes the batch to the disk that the next `start` finds; a persist that was not
-// answered is lost, as in a power cut. SPDX-License-Identifier: Apache-2.0
+// answered is lost, as in a power cut.
+// SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <optional>
 #include <sstream>

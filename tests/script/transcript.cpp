@@ -1,4 +1,5 @@
-// Reads transcripts, runs them, shows differences or rewrites. SPDX-License-Identifier: Apache-2.0
+// Reads transcripts, runs them, shows differences or rewrites.
+// SPDX-License-Identifier: Apache-2.0
 #include "tests/script/transcript.hpp"
 
 #include <cstdio>

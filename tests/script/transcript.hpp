@@ -6,7 +6,8 @@
 //   persist #3 term=1 ...
 //
 // A block ends at an empty line. The runner knows nothing of what it runs: a program hands in a
-// function from command to output. SPDX-License-Identifier: Apache-2.0
+// function from command to output.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>

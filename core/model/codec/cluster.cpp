@@ -1,4 +1,5 @@
-// Cluster to protobuf and back. SPDX-License-Identifier: Apache-2.0
+// Cluster to protobuf and back.
+// SPDX-License-Identifier: Apache-2.0
 #include "core/model/codec/cluster.pb.h"
 
 #include "core/model/codec/codec.hpp"

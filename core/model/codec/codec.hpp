@@ -5,7 +5,8 @@
 // field ("task: node: an id is 16 bytes, this is 3"), never a crash. Unknown fields are ignored, so
 // that a newer writer can be read; an absent sub-message reads as its zero values, not as the
 // defaults of the C++ struct. Bytes to message is protobuf's ParseFromArray, done by the caller.
-// Any thread. SPDX-License-Identifier: Apache-2.0
+// Any thread.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "core/model/objects.hpp"

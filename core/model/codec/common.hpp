@@ -1,6 +1,7 @@
 // The small conversions every noun needs: ids, maps, lists, times, enums, and errors that name the
 // field. Includes generated headers, so only codecs include it (a codec for another .proto, such as
-// the node protocol's, is welcome to). SPDX-License-Identifier: Apache-2.0
+// the node protocol's, is welcome to).
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
-// Network to protobuf and back. SPDX-License-Identifier: Apache-2.0
+// Network to protobuf and back.
+// SPDX-License-Identifier: Apache-2.0
 #include "core/model/codec/network.pb.h"
 
 #include "core/model/codec/codec.hpp"

@@ -1,4 +1,5 @@
-// Node, its description and its status to protobuf and back. SPDX-License-Identifier: Apache-2.0
+// Node, its description and its status to protobuf and back.
+// SPDX-License-Identifier: Apache-2.0
 #include "core/model/codec/node.pb.h"
 
 #include "core/model/codec/codec.hpp"

@@ -1,7 +1,8 @@
 // Service, its spec and the task template to protobuf and back.
 //
 // Absent optional messages stay absent: "the default" and "set to what the default is now" are
-// different wishes. SPDX-License-Identifier: Apache-2.0
+// different wishes.
+// SPDX-License-Identifier: Apache-2.0
 #include "core/model/codec/service.pb.h"
 
 #include "core/model/codec/codec.hpp"

@@ -1,4 +1,5 @@
-// Task and its status to protobuf and back. SPDX-License-Identifier: Apache-2.0
+// Task and its status to protobuf and back.
+// SPDX-License-Identifier: Apache-2.0
 #include "core/model/codec/task.pb.h"
 
 #include "core/model/codec/codec.hpp"

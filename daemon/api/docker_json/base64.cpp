@@ -1,4 +1,5 @@
-// Six bits at a time, both ways. SPDX-License-Identifier: Apache-2.0
+// Six bits at a time, both ways.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/api/docker_json/base64.hpp"
 
 #include <cstdint>

@@ -2,7 +2,8 @@
 //
 // The comparison is of meaning: defaults are written out on both sides first, and null, absent and
 // empty are one thing, because clients send any of them for the same wish. Whatever gets a row in
-// the table is compared without a line here. SPDX-License-Identifier: Apache-2.0
+// the table is compared without a line here.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/api/docker_json/tables.hpp"
 
 namespace skep::docker_json {

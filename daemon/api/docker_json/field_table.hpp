@@ -6,7 +6,8 @@
 // fields belong to the same T. A key with odd rules brings its two functions itself.
 //
 // null and absent are the same when parsing: the member keeps what it had. Internal to this folder:
-// the only header that includes the JSON library. SPDX-License-Identifier: Apache-2.0
+// the only header that includes the JSON library.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>

@@ -1,5 +1,6 @@
 // Node and NodeSpec. Trust bytes travel as base64; a node without labels shows {} because SDKs
-// compare whole specs. SPDX-License-Identifier: Apache-2.0
+// compare whole specs.
+// SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
 #include "daemon/api/docker_json/base64.hpp"

@@ -1,7 +1,8 @@
 // Which nouns have a table, and where their words stand. The tables themselves are in the .cpp
 // named after the noun.
 //
-// Internal to this folder. SPDX-License-Identifier: Apache-2.0
+// Internal to this folder.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "daemon/api/docker_json/docker_json.hpp"

@@ -1,5 +1,6 @@
 // Task: what the clients' ps and progress displays read. Spec.ContainerSpec is always there, since
-// the CLI's templates fail without it. SPDX-License-Identifier: Apache-2.0
+// the CLI's templates fail without it.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/api/docker_json/tables.hpp"
 
 namespace skep::docker_json {

@@ -1,7 +1,8 @@
 // The task template and what hangs on it: container, resources, restart policy, placement.
 //
 // A template is printed with empty fields left out, because a client sends back what it read, and
-// what it sends back must compare equal. SPDX-License-Identifier: Apache-2.0
+// what it sends back must compare equal.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/api/docker_json/tables.hpp"
 
 namespace skep::docker_json {

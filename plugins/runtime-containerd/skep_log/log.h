@@ -1,7 +1,8 @@
 /* skep-log: what its three parts share. A line is cut out of a byte stream (line.c), told as one
  * JSON object, and appended to a file that is rotated by size (sink.c); main.c reads the two pipes.
  * Nothing here waits for anything but the pipes, and a full disk loses lines rather than stopping
- * the container. SPDX-License-Identifier: Apache-2.0 */
+ * the container.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SKEP_LOG_H
 #define SKEP_LOG_H
 

@@ -6,7 +6,8 @@
  * It lives and dies with the container, so it does not end at SIGTERM: the shim sends that when it
  * closes the pipes, and their end comes right after it. Nobody reads its exit status (the shim
  * takes the end of fd 5 for readiness, however it came), so the driver makes sure of the folder
- * before it starts one. SPDX-License-Identifier: Apache-2.0 */
+ * before it starts one.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>

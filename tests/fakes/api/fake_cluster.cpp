@@ -1,4 +1,5 @@
-// The tables and the little life in them. SPDX-License-Identifier: Apache-2.0
+// The tables and the little life in them.
+// SPDX-License-Identifier: Apache-2.0
 #include "tests/fakes/api/fake_cluster.hpp"
 
 #include <algorithm>

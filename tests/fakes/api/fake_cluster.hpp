@@ -2,7 +2,8 @@
 //
 // Three nodes appear at init; tasks walk one state per step() and go where the fewest are. It is no
 // orchestrator: no failures, no restarts, one writer. Each change gets the next index, as raft's
-// would. SPDX-License-Identifier: Apache-2.0
+// would.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <map>

@@ -1,4 +1,5 @@
-// The echo and the one container. SPDX-License-Identifier: Apache-2.0
+// The echo and the one container.
+// SPDX-License-Identifier: Apache-2.0
 #include "tests/fakes/api/fake_containers.hpp"
 
 #include <algorithm>

@@ -2,7 +2,8 @@
 //
 // An exec of `cat` gives back its input and ends at end of input with code 0; of `exit N` ends with
 // code N; of anything else prints its command line and ends. Logs are three lines; followed, they
-// go on until the container is stopped. SPDX-License-Identifier: Apache-2.0
+// go on until the container is stopped.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/io_context.hpp>

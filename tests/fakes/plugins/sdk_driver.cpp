@@ -1,5 +1,6 @@
 // A runtime driver of a few lines with the C++ wrapper: canned containers, to test the typed
-// client. SPDX-License-Identifier: Apache-2.0
+// client.
+// SPDX-License-Identifier: Apache-2.0
 #include <string_view>
 
 #include "skep/cpp/driver.hpp"

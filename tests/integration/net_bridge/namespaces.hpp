@@ -2,7 +2,8 @@
 // goes.
 //
 // Commands run in the shell of a namespace through iproute2; a test is no place to be fast. The
-// names carry the process id, so that two runs do not meet. SPDX-License-Identifier: Apache-2.0
+// names carry the process id, so that two runs do not meet.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>

@@ -1,6 +1,7 @@
 // How long until a container runs, against `ctr run -d` on the same containerd, one after the other
 // so that a busy machine slows both. Not a test: hidden behind the tag [.latency], it prints
-// medians. SPDX-License-Identifier: Apache-2.0
+// medians.
+// SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdio>

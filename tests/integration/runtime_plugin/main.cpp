@@ -1,6 +1,7 @@
 // The test program's entry. "list FOLDER ADDRESS" makes it a second process that loads the driver
 // anew and prints what it finds: that is how the recovery tests tell that nothing lives in the
-// first process. SPDX-License-Identifier: Apache-2.0
+// first process.
+// SPDX-License-Identifier: Apache-2.0
 #define CATCH_CONFIG_RUNNER
 #include <unistd.h>
 

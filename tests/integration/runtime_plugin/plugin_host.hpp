@@ -1,6 +1,7 @@
 // A host small enough to read: loads the driver's .so, makes instances of it, and drives operations
 // by JSON, in one call or held open with its items. It keeps the ABI's rules by counting on them: a
-// second completion of an operation ends the test program. SPDX-License-Identifier: Apache-2.0
+// second completion of an operation ends the test program.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <chrono>

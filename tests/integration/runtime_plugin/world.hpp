@@ -1,7 +1,7 @@
 // What the tests run in: a containerd of our own with root, state and socket in a temporary folder,
 // a tiny image in it, and an empty network namespace for the containers. All of it goes when the
-// program ends, containers that a failed test left behind included. SPDX-License-Identifier:
-// Apache-2.0
+// program ends, containers that a failed test left behind included.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <sys/types.h>

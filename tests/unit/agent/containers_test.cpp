@@ -1,4 +1,5 @@
-// The API's door: actions by hand, waits, exec. SPDX-License-Identifier: Apache-2.0
+// The API's door: actions by hand, waits, exec.
+// SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
 #include <catch2/catch.hpp>

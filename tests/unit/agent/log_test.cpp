@@ -1,4 +1,5 @@
-// Logs with rotation, limits and following. SPDX-License-Identifier: Apache-2.0
+// Logs with rotation, limits and following.
+// SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>

@@ -1,4 +1,5 @@
-// What an agent finds when it comes back. SPDX-License-Identifier: Apache-2.0
+// What an agent finds when it comes back.
+// SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 
 #include "tests/unit/agent/world.hpp"

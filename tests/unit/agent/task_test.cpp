@@ -1,4 +1,5 @@
-// The walk of one task, and what stops it. SPDX-License-Identifier: Apache-2.0
+// The walk of one task, and what stops it.
+// SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 #include <filesystem>
 

@@ -1,4 +1,5 @@
-// The pure parts. SPDX-License-Identifier: Apache-2.0
+// The pure parts.
+// SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 
 #include "daemon/agent/container_files.hpp"

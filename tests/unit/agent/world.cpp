@@ -1,4 +1,5 @@
-// Stand-ins and the loop. SPDX-License-Identifier: Apache-2.0
+// Stand-ins and the loop.
+// SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/agent/world.hpp"
 
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-// The grammar of constraints and what they match. SPDX-License-Identifier: Apache-2.0
+// The grammar of constraints and what they match.
+// SPDX-License-Identifier: Apache-2.0
 #include "core/model/constraint.hpp"
 
 #include <catch2/catch.hpp>

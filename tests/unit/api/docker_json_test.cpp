@@ -1,5 +1,6 @@
 // Docker's JSON: what stock clients send is understood, comes back the same, and what isn't built
-// is refused by name. SPDX-License-Identifier: Apache-2.0
+// is refused by name.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/api/docker_json/docker_json.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,4 +1,5 @@
-// Each rule of a spec, and that its refusal names the field. SPDX-License-Identifier: Apache-2.0
+// Each rule of a spec, and that its refusal names the field.
+// SPDX-License-Identifier: Apache-2.0
 #include "core/model/validate.hpp"
 
 #include <catch2/catch.hpp>

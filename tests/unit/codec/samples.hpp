@@ -1,5 +1,6 @@
 // One value of each noun with every field set to something that is not its default, so that a field
-// forgotten in a codec shows as a difference. SPDX-License-Identifier: Apache-2.0
+// forgotten in a codec shows as a difference.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "core/model/objects.hpp"

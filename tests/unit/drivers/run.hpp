@@ -1,7 +1,8 @@
 // Runs a coroutine to its end on a loop, and gives its value.
 //
 // Only for results that are there when the loop runs dry; a coroutine that never ends is a hang,
-// which the test runner's timeout reports. SPDX-License-Identifier: Apache-2.0
+// which the test runner's timeout reports.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

@@ -1,4 +1,5 @@
-// Members and their history. SPDX-License-Identifier: Apache-2.0
+// Members and their history.
+// SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 
 #include "core/raft/types.hpp"

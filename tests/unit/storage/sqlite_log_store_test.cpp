@@ -1,5 +1,6 @@
 // What was persisted comes back, what was changed behind our back is found, and a failed write is
-// the last one. SPDX-License-Identifier: Apache-2.0
+// the last one.
+// SPDX-License-Identifier: Apache-2.0
 #include "daemon/storage/sqlite_log_store.hpp"
 
 #include <sys/resource.h>

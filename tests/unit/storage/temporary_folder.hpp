@@ -1,4 +1,5 @@
-// A folder of its own for one test, gone with it. SPDX-License-Identifier: Apache-2.0
+// A folder of its own for one test, gone with it.
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 // Peers that don't keep the protocol: what they send is refused, said in the log, and costs them
-// their own connection only. SPDX-License-Identifier: Apache-2.0
+// their own connection only.
+// SPDX-License-Identifier: Apache-2.0
 #include <boost/asio/connect.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
