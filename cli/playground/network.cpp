@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/playground/network.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <vector>
 
@@ -33,6 +34,19 @@ Status ensure_netns(const std::string& name) {
   return {};
 }
 
+// A machine keeps its network card over a power cut: the same address always has the same MAC, or
+// the neighbours would send to the old one until they doubt it. Requires: an IPv4 address.
+std::string mac_of(const std::string& address) {
+  std::string mac = "02:42";
+  for (size_t from = 0; from < address.size();) {
+    const size_t end = std::min(address.find('.', from), address.size());
+    const int byte = std::stoi(address.substr(from, end - from));
+    mac += {':', "0123456789abcdef"[byte >> 4 & 15], "0123456789abcdef"[byte & 15]};
+    from = end + 1;
+  }
+  return mac;
+}
+
 }  // namespace
 
 bool netns_exists(const std::string& name) {
@@ -43,7 +57,8 @@ bool netns_exists(const std::string& name) {
 Status ensure_bridge(const Layout& layout) {
   SKEP_TRY(ensure_netns(kNetworkNamespace));
   if (!has_link(kNetworkNamespace, kBridge)) {
-    SKEP_TRY(ip({"-n", kNetworkNamespace, "link", "add", kBridge, "type", "bridge"}));
+    SKEP_TRY(ip({"-n", kNetworkNamespace, "link", "add", kBridge, "address",
+                 mac_of(layout.gateway()), "type", "bridge"}));
   }
   SKEP_TRY(ip(
       {"-n", kNetworkNamespace, "address", "replace", layout.gateway() + "/24", "dev", kBridge}));
@@ -59,7 +74,7 @@ Status ensure_node_network(const Node& node) {
   }
   if (!has_link(kNetworkNamespace, node.name)) {
     SKEP_TRY(ip({"-n", kNetworkNamespace, "link", "add", node.name, "type", "veth", "peer", "name",
-                 "eth0", "netns", node.netns}));
+                 "eth0", "address", mac_of(node.address), "netns", node.netns}));
   }
   SKEP_TRY(ip({"-n", kNetworkNamespace, "link", "set", node.name, "master", kBridge, "up"}));
   SKEP_TRY(ip({"-n", node.netns, "address", "replace", node.address + "/24", "dev", "eth0"}));
