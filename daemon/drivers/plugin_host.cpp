@@ -105,6 +105,16 @@ struct LoadedForEver {
   boost::dll::shared_library library;
 };
 
+// Whatever a driver may still use after its instance was destroyed. Nothing is ever taken out, and
+// the list itself outlives the process's own destructors. [any thread]
+template <class T>
+T& keep_for_ever(std::unique_ptr<T> thing) {
+  static std::mutex mutex;
+  static auto* const kept = new std::vector<std::unique_ptr<T>>;
+  const std::lock_guard lock(mutex);
+  return *kept->emplace_back(std::move(thing));
+}
+
 }  // namespace
 
 HostTable::HostTable(std::string plugin_id) : plugin_id_(std::move(plugin_id)) {
@@ -261,7 +271,7 @@ Result<std::unique_ptr<PluginHost>> PluginHost::load(PluginConfig config, Plugin
     const char* reason = dlerror();
     return fail(link_error(path, reason != nullptr ? reason : "no reason given"));
   }
-  LoadedForEver& library = *loaded.release();
+  LoadedForEver& library = keep_for_ever(std::move(loaded));
   if (!library.library.has("skep_plugin_query")) {
     return fail(
         ErrorKind::invalid,
@@ -280,7 +290,7 @@ Result<std::unique_ptr<PluginHost>> PluginHost::load(PluginConfig config, Plugin
   auto host = std::make_unique<PluginHost>();
   host->config = std::move(config);
   host->identity = std::move(identity);
-  host->table = std::make_unique<HostTable>(host->identity.id).release();
+  host->table = &keep_for_ever(std::make_unique<HostTable>(host->identity.id));
   host->instance = descriptor->create(host->table->host());
   if (host->instance == nullptr || host->instance->struct_size < sizeof(skep_instance) ||
       host->instance->get_interface == nullptr || host->instance->destroy == nullptr) {

@@ -32,18 +32,21 @@ Connection::Connection(std::unique_ptr<TlsStream> stream, uint32_t frame_bytes_m
 }
 
 void Connection::start(OnFrame on_frame, OnClosed on_closed) {
-  on_frame_ = std::move(on_frame);
-  on_closed_ = std::move(on_closed);
-  read();
+  auto listener = std::make_shared<Listener>(std::move(on_frame), std::move(on_closed));
+  listener_ = listener;
+  read(std::move(listener));
 }
 
-void Connection::read() {
-  stream_->async_read_some(asio::buffer(chunk_),
-                           [self = shared_from_this()](const boost::system::error_code& code,
-                                                       size_t size) { self->take(code, size); });
+void Connection::read(std::shared_ptr<Listener> listener) {
+  stream_->async_read_some(
+      asio::buffer(chunk_), [self = shared_from_this(), listener = std::move(listener)](
+                                const boost::system::error_code& code, size_t size) mutable {
+        self->take(std::move(listener), code, size);
+      });
 }
 
-void Connection::take(const boost::system::error_code& code, size_t size) {
+void Connection::take(std::shared_ptr<Listener> listener, const boost::system::error_code& code,
+                      size_t size) {
   if (closed()) return;
   if (code) {
     Error reason = tls_error(code);
@@ -55,11 +58,11 @@ void Connection::take(const boost::system::error_code& code, size_t size) {
     return;
   }
   reader_.feed(std::string_view(chunk_.data(), size));
-  deliver();
-  if (!closed()) read();
+  deliver(*listener);
+  if (!closed()) read(std::move(listener));
 }
 
-void Connection::deliver() {
+void Connection::deliver(const Listener& listener) {
   while (!closed()) {
     const Result<std::optional<rpc::Frame>> frame = reader_.next();
     if (!frame) {
@@ -73,7 +76,7 @@ void Connection::deliver() {
       close(reason);
       return;
     }
-    on_frame_(**frame);
+    listener.on_frame(**frame);
   }
 }
 
@@ -187,14 +190,11 @@ void Connection::drain() {
 void Connection::end(const Error& reason) {
   reason_ = reason;
   room_.cancel();
+  const std::shared_ptr<Listener> listener = listener_.lock();
+  if (!listener) return;  // never started
   // Not here: this may run inside either of the two functions, and they own what holds us.
-  asio::post(stream_->get_executor(), [self = shared_from_this()] {
-    const OnFrame frames = std::move(self->on_frame_);
-    const OnClosed tell = std::move(self->on_closed_);
-    self->on_frame_ = nullptr;
-    self->on_closed_ = nullptr;
-    if (tell) tell(*self->reason_);
-  });
+  asio::post(stream_->get_executor(),
+             [self = shared_from_this(), listener] { listener->on_closed(*self->reason_); });
 }
 
 void Connection::shut() {

@@ -7,7 +7,8 @@
 // after it. When this side found fault with what came in, it sends a Goodbye with the reason first.
 //
 // Everything on the loop. Owned by shared_ptr; the pending operations hold it until it is closed,
-// so somebody must close it.
+// so somebody must close it. The two functions, which usually hold the connection's owner, belong
+// to the pending read and not to the connection: no circle is left when the loop itself ends first.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -51,9 +52,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const Error& reason() const { return *reason_; }  // Requires: closed()
 
  private:
-  void read();
-  void take(const boost::system::error_code& code, size_t size);
-  void deliver();
+  struct Listener {
+    OnFrame on_frame;
+    OnClosed on_closed;
+  };
+
+  void read(std::shared_ptr<Listener> listener);
+  void take(std::shared_ptr<Listener> listener, const boost::system::error_code& code, size_t size);
+  void deliver(const Listener& listener);
   void write();
   void wrote(const boost::system::error_code& code);
   void end(const Error& reason);
@@ -70,8 +76,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   asio::steady_timer stall_;
   asio::steady_timer room_;
   asio::steady_timer linger_;
-  OnFrame on_frame_;
-  OnClosed on_closed_;
+  std::weak_ptr<Listener> listener_;  // alive until `on_closed` is on its way
   std::optional<Error> reason_;
   bool saying_goodbye_ = false;
 };
