@@ -31,14 +31,21 @@ struct Number {
 // Names a member for good: an id that was removed never comes back. Zero is nobody.
 using RaftId = Number<struct RaftIdTag>;
 
+// Joint while `outgoing` is not empty: electing and committing then take a majority of both halves
+// (Ongaro's dissertation, 4.3).
 struct Configuration {
   std::vector<RaftId> voters;    // sorted, without doubles
   std::vector<RaftId> learners;  // as above, and disjoint from the voters
+  std::vector<RaftId> outgoing;  // as above: the voters before; may meet the two others
   bool operator==(const Configuration&) const = default;
 
+  bool is_joint() const { return !outgoing.empty(); }
+  // Of either half.
   bool is_voter(RaftId id) const;
-  // Voters needed to elect or commit.
-  size_t quorum() const { return voters.size() / 2 + 1; }
+  bool is_learner(RaftId id) const;
+  bool contains(RaftId id) const { return is_voter(id) || is_learner(id); }
+  // Everyone, sorted, without doubles.
+  std::vector<RaftId> members() const;
 };
 
 // Members more than these would make an entry that can't be.
