@@ -1,5 +1,6 @@
-// Members and their history; see the header. The bytes are: version 1, count of voters, voters,
-// count of learners, learners; each number 8 bytes, least significant first.
+// Members and their history; see the header. The bytes are: version 2, then voters, learners and
+// outgoing voters, each as a count and that many ids; each number 8 bytes, least significant first.
+// Version 1 had no outgoing voters and is still read.
 // SPDX-License-Identifier: Apache-2.0
 #include "core/raft/configuration.hpp"
 
@@ -8,7 +9,8 @@
 namespace skep::raft {
 namespace {
 
-constexpr uint64_t kVersion = 1;
+constexpr uint64_t kVersion = 2;
+constexpr uint64_t kVersionWithoutOutgoing = 1;
 
 void put(uint64_t number, std::string* to) {
   for (int shift = 0; shift < 64; shift += 8) to->push_back(static_cast<char>(number >> shift));
@@ -31,9 +33,6 @@ Result<std::vector<RaftId>> take_members(std::string_view* from) {
   std::vector<RaftId> members;
   for (uint64_t i = 0; i < count; ++i) {
     SKEP_TRY_ASSIGN(const uint64_t id, take(from));
-    if (id == 0 || (!members.empty() && RaftId{id} <= members.back())) {
-      return fail(ErrorKind::invalid, "raft configuration: members are not in rising order");
-    }
     members.push_back({id});
   }
   return members;
@@ -43,16 +42,73 @@ bool holds(const std::vector<RaftId>& members, RaftId id) {
   return std::binary_search(members.begin(), members.end(), id);
 }
 
+Result<Configuration> parse(std::string_view bytes) {
+  SKEP_TRY_ASSIGN(const uint64_t version, take(&bytes));
+  if (version != kVersion && version != kVersionWithoutOutgoing) {
+    return fail(ErrorKind::unimplemented,
+                "raft configuration: version " + std::to_string(version) + " is not known here");
+  }
+  Configuration configuration;
+  SKEP_TRY_ASSIGN(configuration.voters, take_members(&bytes));
+  SKEP_TRY_ASSIGN(configuration.learners, take_members(&bytes));
+  if (version == kVersion) {
+    SKEP_TRY_ASSIGN(configuration.outgoing, take_members(&bytes));
+  }
+  if (!bytes.empty()) return fail(ErrorKind::invalid, "raft configuration: bytes left over");
+  return configuration;
+}
+
+bool in_rising_order(const std::vector<RaftId>& members) {
+  for (size_t i = 0; i < members.size(); ++i) {
+    if (!members[i] || (i > 0 && members[i] <= members[i - 1])) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 bool Configuration::is_voter(RaftId id) const {
-  return holds(voters, id);
+  return holds(voters, id) || holds(outgoing, id);
+}
+
+bool Configuration::is_learner(RaftId id) const {
+  return holds(learners, id);
+}
+
+std::vector<RaftId> Configuration::members() const {
+  std::vector<RaftId> all = voters;
+  all.insert(all.end(), learners.begin(), learners.end());
+  all.insert(all.end(), outgoing.begin(), outgoing.end());
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
+}
+
+Status check(const Configuration& configuration) {
+  for (const auto* half :
+       {&configuration.voters, &configuration.learners, &configuration.outgoing}) {
+    if (half->size() > kMembersMax) {
+      return fail(ErrorKind::invalid,
+                  "raft configuration: " + std::to_string(half->size()) + " members are too many");
+    }
+    if (!in_rising_order(*half)) {
+      return fail(ErrorKind::invalid, "raft configuration: members are not in rising order");
+    }
+  }
+  if (configuration.voters.empty()) return fail(ErrorKind::invalid, "raft configuration: no voter");
+  for (const RaftId learner : configuration.learners) {
+    if (holds(configuration.voters, learner)) {
+      return fail(ErrorKind::invalid, "raft configuration: a learner is also a voter");
+    }
+  }
+  return {};
 }
 
 std::string encode(const Configuration& configuration) {
   std::string bytes;
   put(kVersion, &bytes);
-  for (const std::vector<RaftId>* members : {&configuration.voters, &configuration.learners}) {
+  for (const std::vector<RaftId>* members :
+       {&configuration.voters, &configuration.learners, &configuration.outgoing}) {
     put(members->size(), &bytes);
     for (const RaftId id : *members) put(id.value, &bytes);
   }
@@ -60,21 +116,15 @@ std::string encode(const Configuration& configuration) {
 }
 
 Result<Configuration> decode_configuration(std::string_view bytes) {
-  SKEP_TRY_ASSIGN(const uint64_t version, take(&bytes));
-  if (version != kVersion) {
-    return fail(ErrorKind::unimplemented,
-                "raft configuration: version " + std::to_string(version) + " is not known here");
-  }
-  Configuration configuration;
-  SKEP_TRY_ASSIGN(configuration.voters, take_members(&bytes));
-  SKEP_TRY_ASSIGN(configuration.learners, take_members(&bytes));
-  if (!bytes.empty()) return fail(ErrorKind::invalid, "raft configuration: bytes left over");
-  if (configuration.voters.empty()) return fail(ErrorKind::invalid, "raft configuration: no voter");
-  for (const RaftId learner : configuration.learners) {
-    if (configuration.is_voter(learner)) {
-      return fail(ErrorKind::invalid, "raft configuration: a learner is also a voter");
-    }
-  }
+  SKEP_TRY_ASSIGN(Configuration configuration, parse(bytes));
+  SKEP_TRY(check(configuration));
+  return configuration;
+}
+
+Result<Configuration> decode_first_configuration(std::string_view bytes) {
+  SKEP_TRY_ASSIGN(Configuration configuration, parse(bytes));
+  if (configuration == Configuration{}) return configuration;
+  SKEP_TRY(check(configuration));
   return configuration;
 }
 

@@ -51,9 +51,16 @@ struct Configuration {
 // Members more than these would make an entry that can't be.
 inline constexpr size_t kMembersMax = 1000;
 
+// What an entry may hold: sorted, no doubles, disjoint, bounded, at least one voter. Error:
+// invalid.
+Status check(const Configuration& configuration);
+
 std::string encode(const Configuration& configuration);
-// Checks everything: sorted, no doubles, disjoint, bounded, at least one voter.
+// Checks everything. Errors: invalid, or unimplemented for a version that is not known here.
 Result<Configuration> decode_configuration(std::string_view bytes);
+// The same for a snapshot at index 0: the configuration of nobody is allowed, which is what a
+// member that has just joined has on its disk.
+Result<Configuration> decode_first_configuration(std::string_view bytes);
 
 class ConfigurationHistory {
  public:

@@ -9,7 +9,8 @@ namespace skep::raft {
 namespace {
 
 Status only_one_voter(const Configuration& configuration) {
-  if (configuration.voters.size() != 1 || !configuration.learners.empty()) {
+  if (configuration.voters.size() != 1 || !configuration.learners.empty() ||
+      configuration.is_joint()) {
     return fail(ErrorKind::unimplemented,
                 "a manager group of " + std::to_string(configuration.voters.size()) +
                     " voters and " + std::to_string(configuration.learners.size()) +
@@ -125,6 +126,11 @@ void Raft::on(ChangeConfiguration change, Tick, Output& out) {
       {change.id, {ErrorKind::unimplemented, "changing the members of the manager group"}});
 }
 
+// A group of one has nobody to hand over to, and a snapshot that nobody sends.
+void Raft::on(const TransferLeadership&, Tick, Output&) {}
+void Raft::on(const ChunkRead&, Tick, Output&) {}
+void Raft::on(const ChunkStored&, Tick, Output&) {}
+
 void Raft::on(ReadRequest read, Tick, Output& out) {
   Leader* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) {
@@ -198,7 +204,7 @@ void Raft::count_own_vote(const HardState& durable, Output& out) {
   }
   if (!log_.configuration().is_voter(options_.self)) return;
   candidate->granted = {options_.self};
-  if (candidate->granted.size() >= log_.configuration().quorum()) become_leader(out);
+  if (candidate->granted.size() > log_.configuration().voters.size() / 2) become_leader(out);
 }
 
 void Raft::become_leader(Output& out) {

@@ -52,6 +52,7 @@ struct Options {
   model::ClusterId cluster;
   Incarnation incarnation;
   std::mt19937_64 random;  // seeded by the caller: the same seed gives the same run
+  Generation generation;
 };
 
 // One thread at a time; each call is short and never blocks.
@@ -88,6 +89,9 @@ class Raft {
   void on(TimePassed, Tick now, Output& out);
   void on(Propose proposal, Tick now, Output& out);
   void on(ChangeConfiguration change, Tick now, Output& out);
+  void on(const TransferLeadership& transfer, Tick now, Output& out);
+  void on(const ChunkRead& chunk, Tick now, Output& out);
+  void on(const ChunkStored& chunk, Tick now, Output& out);
   void on(ReadRequest read, Tick now, Output& out);
   void on(PersistDone done, Tick now, Output& out);
   void on(PersistFailed failed, Tick now, Output& out);

@@ -281,7 +281,7 @@ Result<Snapshot> SqliteLogStore::load_snapshot() {
     return corrupt("the snapshot at entry " + std::to_string(snapshot.at.index.value) +
                    " fails its checksum");
   }
-  SKEP_TRY_ASSIGN(snapshot.at.configuration, raft::decode_configuration(all.bytes(3)));
+  SKEP_TRY_ASSIGN(snapshot.at.configuration, raft::decode_first_configuration(all.bytes(3)));
   return snapshot;
 }
 

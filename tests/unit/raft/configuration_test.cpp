@@ -7,11 +7,30 @@
 namespace skep::raft {
 
 TEST_CASE("a configuration comes back from its bytes") {
-  const Configuration configuration{{{1}, {7}, {9}}, {{2}}};
+  const Configuration configuration{{{1}, {7}, {9}}, {{2}}, {{2}, {7}}};
   const Result<Configuration> back = decode_configuration(encode(configuration));
   REQUIRE(back.has_value());
   CHECK(*back == configuration);
-  CHECK(back->quorum() == 2);
+  CHECK(back->is_joint());
+  CHECK(back->is_voter({2}));  // of the outgoing half
+  CHECK(back->is_learner({2}));
+  CHECK(back->members() == std::vector<RaftId>{{1}, {2}, {7}, {9}});
+}
+
+TEST_CASE("bytes of version 1, which had no outgoing voters, are still read") {
+  std::string bytes = encode(Configuration{{{4}}, {{5}}});
+  bytes.resize(bytes.size() - 8);  // the count of the outgoing
+  bytes[0] = 1;
+  const Result<Configuration> back = decode_configuration(bytes);
+  REQUIRE(back.has_value());
+  CHECK(*back == Configuration{{{4}}, {{5}}});
+}
+
+TEST_CASE("nobody is a configuration at the beginning of a joiner's log only") {
+  const std::string nobody = encode(Configuration{});
+  CHECK_FALSE(decode_configuration(nobody).has_value());
+  CHECK(decode_first_configuration(nobody) == Configuration{});
+  CHECK_FALSE(decode_first_configuration(encode(Configuration{{}, {{3}}})).has_value());
 }
 
 TEST_CASE("bytes that are no configuration are refused") {
@@ -21,7 +40,7 @@ TEST_CASE("bytes that are no configuration are refused") {
   }
   CHECK_FALSE(decode_configuration(good + "x").has_value());
   CHECK_FALSE(decode_configuration(encode(Configuration{{}, {{3}}})).has_value());
-  CHECK_FALSE(decode_configuration(encode(Configuration{{{2}, {1}}, {}})).has_value());
+  CHECK_FALSE(decode_configuration(encode(Configuration{{{2}, {1}}})).has_value());
   CHECK_FALSE(decode_configuration(encode(Configuration{{{1}}, {{1}}})).has_value());
   CHECK_FALSE(decode_configuration(encode(Configuration{{{0}}, {}})).has_value());
 }

@@ -203,7 +203,7 @@ TEST_CASE("a node that is not the voter does not start") {
 
 TEST_CASE("messages of another cluster are refused, and others are unimplemented") {
   Raft raft = leader();
-  Message message{{{9, 9}}, {1}, {2}, {1}, {5}, VoteRequest{}};
+  Message message{{{9, 9}}, {}, {1}, {2}, {1}, {5}, VoteRequest{}};
   CHECK(raft.step(message, {1}).refused[0].why.kind == ErrorKind::denied);
   message.cluster = kCluster;
   message.to = {3};

@@ -26,7 +26,7 @@ Entry entry(uint64_t term, uint64_t index, std::string bytes) {
 }
 
 raft::Persist batch(raft::HardState state, std::vector<Entry> entries) {
-  return {{1}, state, std::nullopt, std::move(entries)};
+  return {{1}, state, std::nullopt, std::nullopt, std::move(entries)};
 }
 
 std::unique_ptr<LogStore> opened(const std::string& path) {
