@@ -19,7 +19,7 @@ import time
 SKEP = os.environ.get("SKEP", "out/bin/skep")
 DIR = os.environ.get("SKEP_PLAYGROUND_DIR", "/var/tmp/skep-test")
 PREFIX = os.environ.get("SKEP_PLAYGROUND_PREFIX", "node")
-NODES = (1, 2, 3)
+NODES = tuple(range(1, 1 + int(os.environ.get("SKEP_PLAYGROUND_NODES", "3"))))
 POLL_S = 0.05
 
 
