@@ -64,12 +64,9 @@ Result<std::unique_ptr<Queue>> Queue::open(asio::io_context& loop,
                                            std::unique_ptr<storage::LogStore> log,
                                            const storage::Loaded& loaded, model::IdSource& ids,
                                            Events events) {
-  raft::Options options{loaded.identity.member, loaded.identity.cluster,
-                        loaded.identity.incarnation, std::mt19937_64(ids.next().low)};
-  const raft::Tick now{static_cast<uint64_t>(base::mono_now() / kTick)};
-  SKEP_TRY_ASSIGN(raft::Raft raft, raft::Raft::start(std::move(options), loaded.restored(), now));
-  std::unique_ptr<Queue> queue(
-      new Queue(loop, std::move(log), std::move(raft), ids, std::move(events)));
+  std::unique_ptr<Queue> queue(new Queue(loop, ids, std::move(events)));
+  SKEP_TRY_ASSIGN(queue->member_, RaftMember::open(loop, std::move(log), loaded, ids.next().low,
+                                                   queue->member_events()));
   if (!loaded.snapshot.state.empty()) {
     auto state = store::decode_transaction(loaded.snapshot.state);
     if (!state) return fail(state.error().within("the snapshot can't be read"));
@@ -79,19 +76,35 @@ Result<std::unique_ptr<Queue>> Queue::open(asio::io_context& loop,
 }
 
 void Queue::start() {
-  arm_tick();
+  member_->start();
 }
 
-Queue::Queue(asio::io_context& loop, std::unique_ptr<storage::LogStore> log, raft::Raft raft,
-             model::IdSource& ids, Events events)
+Queue::Queue(asio::io_context& loop, model::IdSource& ids, Events events)
     : loop_(loop),
-      raft_(std::move(raft)),
       events_(std::move(events)),
-      persister_(loop, std::move(log)),
       planner_(ids),
-      tick_timer_(loop),
       deadline_timer_(loop),
       last_mono_(base::mono_now()) {}
+
+RaftMember::Events Queue::member_events() {
+  RaftMember::Events events;
+  events.committed = [this](const raft::Committed& committed) { apply(committed); };
+  events.load = [this](raft::Index at, const std::string& state) { return load(at, state); };
+  events.dropped = [this](const raft::Dropped& dropped) {
+    if (in_flight_ && in_flight_->proposals.count(dropped.proposal) != 0) {
+      abandon_in_flight(dropped.why);
+    }
+  };
+  events.role = [this](const raft::RoleChange& change) { note_role(change); };
+  events.send = [this](const raft::Message& message) {
+    if (events_.send) events_.send(message);
+  };
+  events.settled = [this] {
+    maybe_lead();
+    maybe_snapshot();
+  };
+  return events;
+}
 
 Queue::~Queue() {
   stop();
@@ -101,15 +114,11 @@ bool Queue::leading() const {
   return leading_;
 }
 
-raft::Tick Queue::now_tick() const {
-  return {static_cast<uint64_t>(base::mono_now() / kTick)};
-}
-
 void Queue::stop() {
   if (std::exchange(stopped_, true)) return;
   leading_ = false;
   alive_.reset();
-  tick_timer_.cancel();
+  if (member_) member_->stop();
   deadline_timer_.cancel();
   abandon_in_flight({ErrorKind::unknown_outcome, "the daemon is stopping"});
   refuse_waiting({ErrorKind::cancelled, "the daemon is stopping"});
@@ -150,8 +159,8 @@ void Queue::enqueue(Waiting waiting) {
   std::optional<Error> refusal;
   if (stopped_) refusal = Error{ErrorKind::cancelled, "the daemon is stopping"};
   if (!leading_ && !stopped_) {
-    refusal = raft_.broken() ? *raft_.broken()
-                             : Error{ErrorKind::unavailable, "the swarm does not have a leader"};
+    refusal = raft().broken() ? *raft().broken()
+                              : Error{ErrorKind::unavailable, "the swarm does not have a leader"};
   }
   if (waiting.answer && waiting_.size() >= kWaitingMax) {
     refusal = Error{ErrorKind::unavailable, "too many requests are waiting; try again later"};
@@ -211,44 +220,12 @@ void Queue::propose(const store::Draft& draft, model::WallTime now, std::vector<
     planner_due_ = false;
     return;
   }
-  std::vector<raft::Propose> proposals;
+  std::vector<raft::ProposalId> ids;
   for (auto& [transaction, bytes] : parts) {
-    const raft::ProposalId id{++last_proposal_};
-    in_flight_->proposals.emplace(id, std::move(transaction));
-    proposals.push_back({id, std::move(bytes)});
+    ids.push_back(member_->next_proposal());
+    in_flight_->proposals.emplace(ids.back(), std::move(transaction));
   }
-  for (raft::Propose& proposal : proposals) step(std::move(proposal));
-}
-
-void Queue::step(raft::Input input) {
-  if (stopped_) return;
-  carry_out(raft_.step(std::move(input), now_tick()));
-}
-
-void Queue::carry_out(raft::Output output) {
-  for (const raft::RoleChange& change : output.role_changes) note_role(change);
-  if (output.persist) {
-    const raft::PersistDone done = output.persist->done();
-    persister_.persist(std::move(*output.persist),
-                       [this, done, alive = std::weak_ptr(alive_)](Status status) {
-                         if (alive.expired()) return;
-                         if (status) return step(done);
-                         step(raft::PersistFailed{done.epoch, status.error().message});
-                       });
-  }
-  for (const raft::Committed& committed : output.committed) apply(committed);
-  for (const raft::Dropped& dropped : output.dropped) {
-    if (in_flight_ && in_flight_->proposals.count(dropped.proposal) != 0) {
-      abandon_in_flight(dropped.why);
-    }
-  }
-  if (output.compact_through) {
-    persister_.compact(*output.compact_through, [](Status status) {
-      if (!status) base::log_warning("manager", "compacting the log: " + status.error().message);
-    });
-  }
-  maybe_lead();
-  maybe_snapshot();
+  for (size_t i = 0; i < ids.size(); ++i) member_->propose(ids[i], std::move(parts[i].second));
 }
 
 void Queue::apply(const raft::Committed& committed) {
@@ -282,19 +259,28 @@ void Queue::apply(const raft::Committed& committed) {
   }
 }
 
+Status Queue::load(raft::Index at, const std::string& state) {
+  SKEP_TRY_ASSIGN(const store::Transaction rows, store::decode_transaction(state));
+  store_.load(at.value, rows);
+  if (events_.reloaded) events_.reloaded();
+  return {};
+}
+
 void Queue::note_role(const raft::RoleChange& change) {
   if (change.role == raft::RoleName::leader) return;
   if (std::exchange(leading_, false)) {
-    base::log_error("manager", "no longer the leader: " + change.reason);
-    if (raft_.broken()) events_.broken(*raft_.broken());
-    // Nothing of what waits was proposed, and nobody would take it up.
-    refuse_waiting(raft_.broken() ? *raft_.broken()
-                                  : Error{ErrorKind::unavailable, "no longer the leader"});
+    base::log_warning("manager", "no longer the leader: " + change.reason);
+    deadline_timer_.cancel();
+    if (raft().broken()) events_.broken(*raft().broken());
+    // Nothing of what waits was proposed, and nobody here would take it up.
+    refuse_waiting(raft().broken() ? *raft().broken()
+                                   : Error{ErrorKind::unavailable, "no longer the leader"});
   }
+  if (events_.following) events_.following();
 }
 
 void Queue::maybe_lead() {
-  if (leading_ || !raft_.leader_is_ready()) return;
+  if (leading_ || !raft().leader_is_ready()) return;
   leading_ = true;
   planner_.reset(store_);
   planner_due_ = true;
@@ -304,25 +290,14 @@ void Queue::maybe_lead() {
 
 void Queue::maybe_snapshot() {
   const store::Row<model::Cluster> cluster = store_.cluster();
-  if (!cluster || snapshot_running_ || stopped_) return;
+  if (!cluster || stopped_ || member_->saving_snapshot()) return;
   const uint64_t applied = store_.applied_index();
-  if (applied < raft_.snapshot_index().value + cluster->spec.snapshot_interval) return;
-  snapshot_running_ = true;
-  const raft::SnapshotPointer at = raft_.snapshot_pointer({applied});
-  const uint64_t keep = cluster->spec.log_entries_for_slow_followers;
+  if (applied < raft().snapshot_index().value + cluster->spec.snapshot_interval) return;
   // The rows are immutable, so only the pointers are copied here; the encoding is the disk
   // thread's.
-  auto state = std::make_shared<const store::Transaction>(store_.dump());
-  persister_.save_snapshot(
-      [at, state] {
-        return storage::Snapshot{at, store::encode(*state)};
-      },
-      [this, at, keep, alive = std::weak_ptr(alive_)](Status status) {
-        if (alive.expired()) return;
-        snapshot_running_ = false;
-        if (status) return step(raft::SnapshotTaken{at.index, keep});
-        base::log_error("manager", "saving a snapshot: " + status.error().message);
-      });
+  const auto state = std::make_shared<const store::Transaction>(store_.dump());
+  member_->take_snapshot({applied}, cluster->spec.log_entries_for_slow_followers,
+                         [state] { return store::encode(*state); });
 }
 
 void Queue::abandon_in_flight(const Error& why) {
@@ -349,17 +324,6 @@ void Queue::arm_deadline() {
         if (error || alive.expired()) return;
         planner_due_ = true;
         schedule_pump();
-      });
-}
-
-// A lone voter has nothing to time once it leads; the tick then rests.
-void Queue::arm_tick() {
-  step(raft::TimePassed{});
-  if (leading_ || stopped_) return;
-  tick_timer_.expires_after(kTick);
-  tick_timer_.async_wait(
-      [this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
-        if (!error && !alive.expired()) arm_tick();
       });
 }
 

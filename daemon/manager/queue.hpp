@@ -5,6 +5,10 @@
 // works out what follows from all of them, and the whole difference is proposed at once. Batches so
 // grow with load, and a caller is answered when his change and its consequences are durable.
 //
+// Consensus is a RaftMember's, which the queue stands on: the queue proposes, and applies what was
+// committed, on followers as on the leader. On a follower every request is refused: whoever wants
+// a write takes it to the leader.
+//
 // One transaction is in flight at a time, so a Draft always lies on the committed state: with one
 // voter and group commit a stack of drafts would add nothing (docs/decisions/0002). When the
 // outcome of a proposal can't be known, every waiting caller is told so at once, and the planner
@@ -26,17 +30,13 @@
 
 #include "core/model/id_source.hpp"
 #include "core/planner/planner.hpp"
-#include "core/raft/raft.hpp"
 #include "core/store/store.hpp"
-#include "daemon/storage/log_store.hpp"
-#include "daemon/storage/persister.hpp"
+#include "daemon/manager/raft_member.hpp"
 
 namespace skep::manager {
 
 namespace asio = boost::asio;
 
-// The real length of raft's tick (architecture.md, "Time").
-inline constexpr std::chrono::milliseconds kTick{50};
 // Waiting callers beyond this are refused: something downstream does not move.
 inline constexpr size_t kWaitingMax = 10'000;
 
@@ -50,6 +50,12 @@ class Queue {
     std::function<void(const store::Applied&)> applied;
     // This manager leads, and its state is the whole truth.
     std::function<void()> leading;
+    // It leads no more, or another leader is known.
+    std::function<void()> following;
+    // The store was replaced by a snapshot of the leader's: what was known of rows may be wrong.
+    std::function<void()> reloaded;
+    // A message for another manager.
+    std::function<void(const raft::Message&)> send;
     // The disk failed: nothing is acknowledged any more until the daemon is restarted.
     std::function<void(const Error&)> broken;
   };
@@ -79,6 +85,8 @@ class Queue {
   model::WallTime now();
   bool leading() const;
   const store::Store& store() const { return store_; }
+  RaftMember& member() { return *member_; }
+  const RaftMember& member() const { return *member_; }
   // Ends all waiting with `cancelled`; nothing is proposed any more.
   void stop();
 
@@ -93,43 +101,37 @@ class Queue {
     std::vector<Answer> answers;
   };
 
-  Queue(asio::io_context& loop, std::unique_ptr<storage::LogStore> log, raft::Raft raft,
-        model::IdSource& ids, Events events);
+  Queue(asio::io_context& loop, model::IdSource& ids, Events events);
 
+  const raft::Raft& raft() const { return member_->raft(); }
+  RaftMember::Events member_events();
   void enqueue(Waiting waiting);
   void schedule_pump();
   void pump();
   void propose(const store::Draft& draft, model::WallTime now, std::vector<Answer> answers);
-  void step(raft::Input input);
-  void carry_out(raft::Output output);
   void apply(const raft::Committed& committed);
+  Status load(raft::Index at, const std::string& state);
   void note_role(const raft::RoleChange& change);
   void maybe_lead();
   void maybe_snapshot();
   void abandon_in_flight(const Error& why);
   void refuse_waiting(const Error& why);
   void arm_deadline();
-  void arm_tick();
-  raft::Tick now_tick() const;
 
   asio::io_context& loop_;
-  raft::Raft raft_;
   Events events_;
-  storage::Persister persister_;
+  std::unique_ptr<RaftMember> member_;
   store::Store store_;
   planner::Planner planner_;
   std::vector<Waiting> waiting_;
   std::optional<InFlight> in_flight_;
-  asio::steady_timer tick_timer_;
   asio::steady_timer deadline_timer_;
-  uint64_t last_proposal_ = 0;
   model::WallTime last_time_;                             // that now() gave or an entry carried
   std::chrono::nanoseconds last_mono_{};                  // when that was
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // posted work checks it
   bool pump_scheduled_ = false;
   bool planner_due_ = false;
   bool leading_ = false;
-  bool snapshot_running_ = false;
   bool stopped_ = false;
 };
 

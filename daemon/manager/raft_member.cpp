@@ -1,0 +1,242 @@
+// Steps, their outputs, and the clock.
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/manager/raft_member.hpp"
+
+#include <algorithm>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+#include "daemon/base/clock.hpp"
+#include "daemon/base/log.hpp"
+
+namespace skep::manager {
+namespace {
+
+raft::Tick now_tick() {
+  return {static_cast<uint64_t>(base::mono_now() / kTick)};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RaftMember>> RaftMember::open(asio::io_context& loop,
+                                                     std::unique_ptr<storage::LogStore> log,
+                                                     const storage::Loaded& loaded, uint64_t seed,
+                                                     Events events) {
+  raft::Options options{loaded.identity.member, loaded.identity.cluster,
+                        loaded.identity.incarnation, std::mt19937_64(seed)};
+  SKEP_TRY_ASSIGN(raft::Raft raft,
+                  raft::Raft::start(std::move(options), loaded.restored(), now_tick()));
+  return std::unique_ptr<RaftMember>(
+      new RaftMember(loop, std::move(log), std::move(raft), std::move(events)));
+}
+
+RaftMember::RaftMember(asio::io_context& loop, std::unique_ptr<storage::LogStore> log,
+                       raft::Raft raft, Events events)
+    : loop_(loop),
+      raft_(std::move(raft)),
+      events_(std::move(events)),
+      persister_(loop, std::move(log)),
+      tick_timer_(loop),
+      told_(raft_.snapshot_index()) {}
+
+RaftMember::~RaftMember() {
+  stop();
+}
+
+void RaftMember::start() {
+  step(raft::TimePassed{});
+}
+
+void RaftMember::stop() {
+  if (std::exchange(stopped_, true)) return;
+  alive_.reset();
+  tick_timer_.cancel();
+  const Error why{ErrorKind::cancelled, "the daemon is stopping"};
+  for (auto& [id, read] : std::exchange(reads_, {})) answer(std::move(read.answer), fail(why));
+  for (auto& [id, waiting] : std::exchange(changes_, {})) answer(std::move(waiting), fail(why));
+}
+
+void RaftMember::propose(raft::ProposalId id, std::string bytes) {
+  step(raft::Propose{id, std::move(bytes)});
+}
+
+void RaftMember::receive(raft::Message message) {
+  step(std::move(message));
+}
+
+void RaftMember::transfer(raft::RaftId to) {
+  step(raft::TransferLeadership{to});
+}
+
+asio::awaitable<Status> RaftMember::change(raft::Configuration configuration) {
+  const auto start = [this](auto handler, raft::Configuration wanted) {
+    // Answers are kept in copyable functions; a coroutine's handler is not copyable.
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    const raft::ProposalId id = next_proposal();
+    changes_[id] = [shared](Status status) { std::move (*shared)(std::move(status)); };
+    if (stopped_) {
+      answer(std::move(changes_.extract(id).mapped()),
+             fail(ErrorKind::cancelled, "the daemon is stopping"));
+      return;
+    }
+    step(raft::ChangeConfiguration{id, std::move(wanted)});
+  };
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Status)>(
+      start, asio::use_awaitable, std::move(configuration));
+}
+
+asio::awaitable<Status> RaftMember::read() {
+  const auto start = [this](auto handler) {
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    Answer answered = [shared](Status status) { std::move (*shared)(std::move(status)); };
+    if (stopped_) {
+      answer(std::move(answered), fail(ErrorKind::cancelled, "the daemon is stopping"));
+      return;
+    }
+    const raft::ReadId id{++last_read_};
+    reads_[id] = Read{std::nullopt, std::move(answered)};
+    step(raft::ReadRequest{id});
+  };
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Status)>(
+      start, asio::use_awaitable);
+}
+
+// Later, so that whoever is woken finds this member at rest.
+void RaftMember::answer(Answer answer, Status status) {
+  asio::post(loop_, [answer = std::move(answer), status = std::move(status)]() mutable {
+    answer(std::move(status));
+  });
+}
+
+void RaftMember::take_snapshot(raft::Index applied, uint64_t keep_entries,
+                               std::function<std::string()> encode) {
+  if (loading_ || stopped_) return;
+  SKEP_ASSERT(!saving_, "one snapshot at a time");
+  saving_ = true;
+  const raft::SnapshotPointer at = raft_.snapshot_pointer(applied);
+  persister_.save_snapshot(
+      [at, encode = std::move(encode)] {
+        return storage::Snapshot{at, encode()};
+      },
+      [this, at, keep_entries, alive = std::weak_ptr(alive_)](Status status) {
+        if (alive.expired()) return;
+        saving_ = false;
+        if (status) return step(raft::SnapshotTaken{at.index, keep_entries});
+        base::log_error("manager", "saving a snapshot: " + status.error().message);
+      });
+}
+
+void RaftMember::step(raft::Input input) {
+  if (stopped_) return;
+  inputs_.push_back(std::move(input));
+  if (std::exchange(stepping_, true)) return;
+  while (!inputs_.empty() && !stopped_) {
+    raft::Input next = std::move(inputs_.front());
+    inputs_.pop_front();
+    carry_out(raft_.step(std::move(next), now_tick()));
+  }
+  stepping_ = false;
+  if (stopped_) return;
+  if (!ticking_ && needs_ticks()) arm_tick();
+  if (events_.settled) events_.settled();
+}
+
+void RaftMember::carry_out(raft::Output output) {
+  for (const raft::RoleChange& change : output.role_changes) {
+    leader_ = change.leader;
+    events_.role(change);
+  }
+  if (output.persist) persist(std::move(*output.persist));
+  if (events_.send) {
+    for (const raft::Message& message : output.messages) events_.send(message);
+  }
+  for (raft::Committed& committed : output.committed) committed_.push_back(std::move(committed));
+  tell_entries();
+  for (const raft::Dropped& dropped : output.dropped) {
+    const auto change = changes_.find(dropped.proposal);
+    if (change == changes_.end()) {
+      events_.dropped(dropped);
+      continue;
+    }
+    answer(std::move(change->second), fail(dropped.why));
+    changes_.erase(change);
+  }
+  for (const raft::ReadResult& result : output.reads) {
+    const auto read = reads_.find(result.read);
+    if (read == reads_.end()) continue;
+    if (result.index) {
+      read->second.index = *result.index;
+    } else {
+      answer(std::move(read->second.answer), fail(result.index.error()));
+      reads_.erase(read);
+    }
+  }
+  tell_reads();
+  for (const raft::RefusedMessage& refused : output.refused) {
+    base::log_warning("raft", "a message of member " + std::to_string(refused.from.value) +
+                                  " is refused: " + refused.why.message);
+  }
+  if (output.compact_through) {
+    persister_.compact(*output.compact_through, [](Status status) {
+      if (!status) base::log_warning("manager", "compacting the log: " + status.error().message);
+    });
+  }
+}
+
+void RaftMember::persist(raft::Persist persist) {
+  const raft::PersistDone done = persist.done();
+  persister_.persist(std::move(persist),
+                     [this, done, alive = std::weak_ptr(alive_)](Status status) {
+                       if (alive.expired()) return;
+                       if (status) return step(done);
+                       step(raft::PersistFailed{done.epoch, status.error().message});
+                     });
+}
+
+void RaftMember::tell_entries() {
+  while (!committed_.empty() && !loading_ && !stopped_) {
+    const raft::Committed committed = std::move(committed_.front());
+    committed_.pop_front();
+    told_ = committed.entry.index;
+    if (committed.proposal && committed.entry.kind == raft::EntryKind::configuration) {
+      const auto change = changes_.find(*committed.proposal);
+      if (change == changes_.end()) continue;
+      answer(std::move(change->second), {});
+      changes_.erase(change);
+      continue;
+    }
+    events_.committed(committed);
+  }
+}
+
+void RaftMember::tell_reads() {
+  for (auto it = reads_.begin(); it != reads_.end();) {
+    Read& read = it->second;
+    if (!read.index || *read.index > told_) {
+      ++it;
+      continue;
+    }
+    answer(std::move(read.answer), {});
+    it = reads_.erase(it);
+  }
+}
+
+// A lone voter has nothing to time once it leads; the tick then rests.
+bool RaftMember::needs_ticks() const {
+  return !raft_.leader_is_ready() || raft_.configuration().members().size() > 1;
+}
+
+void RaftMember::arm_tick() {
+  ticking_ = true;
+  tick_timer_.expires_after(kTick);
+  tick_timer_.async_wait(
+      [this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+        if (error || alive.expired()) return;
+        ticking_ = false;
+        step(raft::TimePassed{});
+      });
+}
+
+}  // namespace skep::manager

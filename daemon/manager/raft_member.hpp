@@ -1,0 +1,127 @@
+// This manager's place in the group: it gives raft time, disk and messages, and tells what became
+// of it.
+//
+// One step at a time: what happens during a step (an answer that is there at once, a listener who
+// proposes) waits for its end. What a step asks for is carried out in the order that raft demands:
+// the disk is asked first, messages go out, a snapshot that came in is loaded, and only then are
+// entries told; while a snapshot is being read from the disk the entries behind it wait.
+//
+// Knows nothing of the cluster: entries are bytes, and where a message goes is the listener's
+// business. All on the daemon's loop; listeners are called there and must not destroy the member.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "core/raft/raft.hpp"
+#include "daemon/storage/log_store.hpp"
+#include "daemon/storage/persister.hpp"
+
+namespace skep::manager {
+
+namespace asio = boost::asio;
+
+// The real length of raft's tick (architecture.md, "Time").
+inline constexpr std::chrono::milliseconds kTick{50};
+
+class RaftMember {
+ public:
+  struct Events {
+    // An entry is to be applied; in order, each once.
+    std::function<void(const raft::Committed&)> committed;
+    // The state machine is to be replaced by this snapshot's. Errors: it can't be read.
+    std::function<Status(raft::Index, const std::string& state)> load;
+    std::function<void(const raft::Dropped&)> dropped;
+    std::function<void(const raft::RoleChange&)> role;
+    // A message for another member, on its way or lost: raft sends again what matters.
+    std::function<void(const raft::Message&)> send;
+    // A step is over and all of the above was told.
+    std::function<void()> settled;
+  };
+
+  // Takes up what the disk holds, and tells nothing before start(). Errors: what Raft::start says.
+  static Result<std::unique_ptr<RaftMember>> open(asio::io_context& loop,
+                                                  std::unique_ptr<storage::LogStore> log,
+                                                  const storage::Loaded& loaded, uint64_t seed,
+                                                  Events events);
+  ~RaftMember();
+  RaftMember(const RaftMember&) = delete;
+  RaftMember& operator=(const RaftMember&) = delete;
+
+  // Begins: what the disk holds is told at once and within this call. Once.
+  void start();
+  // Nothing is told and nothing goes to the disk any more; reads and changes that wait are
+  // answered `cancelled`.
+  void stop();
+
+  // A number for propose(); the asker notes it first, because the answer may come at once.
+  raft::ProposalId next_proposal() { return {++last_proposal_}; }
+  // Asks for an entry; what becomes of it is told by `committed` or `dropped`.
+  void propose(raft::ProposalId id, std::string bytes);
+  void receive(raft::Message message);
+  // Asks a leader to hand over; zero: to whoever is best fit.
+  void transfer(raft::RaftId to);
+  // Resolves when the new configuration is in force and committed. Errors: as ChangeConfiguration.
+  asio::awaitable<Status> change(raft::Configuration configuration);
+  // Resolves when the applied state is as fresh as the moment of asking. Errors: unavailable.
+  asio::awaitable<Status> read();
+
+  // Keeps a snapshot of the state after `applied`; `encode` runs on the disk's thread and captures
+  // nothing that changes. Requires: none is being kept.
+  void take_snapshot(raft::Index applied, uint64_t keep_entries,
+                     std::function<std::string()> encode);
+
+  bool saving_snapshot() const { return saving_; }
+
+  const raft::Raft& raft() const { return raft_; }
+  // The leader as this member knows it; zero: none.
+  raft::RaftId leader() const { return leader_; }
+
+ private:
+  using Answer = std::function<void(Status)>;
+  struct Read {
+    std::optional<raft::Index> index;  // once it is known; then it waits to be applied
+    Answer answer;
+  };
+
+  RaftMember(asio::io_context& loop, std::unique_ptr<storage::LogStore> log, raft::Raft raft,
+             Events events);
+
+  void step(raft::Input input);
+  void carry_out(raft::Output output);
+  void persist(raft::Persist persist);
+  void tell_entries();
+  void tell_reads();
+  void answer(Answer answer, Status status);
+  void arm_tick();
+  bool needs_ticks() const;
+
+  asio::io_context& loop_;
+  raft::Raft raft_;
+  Events events_;
+  storage::Persister persister_;
+  std::deque<raft::Input> inputs_;         // that came during a step
+  std::deque<raft::Committed> committed_;  // not told yet: a snapshot is being read
+  std::map<raft::ReadId, Read> reads_;
+  std::map<raft::ProposalId, Answer> changes_;
+  asio::steady_timer tick_timer_;
+  raft::RaftId leader_;
+  raft::Index told_;  // the last entry that was told, or the snapshot's
+  uint64_t last_proposal_ = 0;
+  uint64_t last_read_ = 0;
+  bool stepping_ = false;
+  bool ticking_ = false;
+  bool loading_ = false;
+  bool saving_ = false;
+  bool stopped_ = false;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();  // posted work checks it
+};
+
+}  // namespace skep::manager
