@@ -70,7 +70,7 @@ WORDS = [
     (r"\b(steady_clock|random_device|getenv|this_thread|time)\b\s*(::|\(|\{)", PURE, None,
      "core is handed time and chance"),
     (r"\bstd::(thread|mutex|jthread|atomic|ifstream|ofstream|filesystem)\b", PURE, None, "core does no I/O"),
-    (r"^\s*(throw|try)\b", PURE, r"core/(model/codec|store/.*codec)", "core has no exceptions"),
+    (r"^\s*(throw|try)\b", PURE, r"core/(model/codec|raft/codec|store/.*codec)", "core has no exceptions"),
 ]
 ANY_TEXT = [
     (re.compile(r"\b(TODO|FIXME)\b(?!\(#\d+\))"), "without an issue number"),
@@ -193,7 +193,7 @@ def check_includes(path):
 
 def check_core_include(path, number, angled, name):
     if name.endswith(".pb.h") or name.startswith("google/protobuf"):
-        if not re.match(r"core/(model/codec/|store/.*codec)", path):
+        if not re.match(r"core/(model/codec/|raft/codec/|store/.*codec)", path):
             report(path, number, f"{name}: protobuf belongs to the codecs")
     elif name.startswith("tl/"):
         if path != "core/model/expected.hpp":

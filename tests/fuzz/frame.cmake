@@ -3,10 +3,11 @@
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND TARGET skep_transport)
   add_executable(frame_fuzz EXCLUDE_FROM_ALL
     ${CMAKE_SOURCE_DIR}/tests/fuzz/frame_fuzz.cpp
+    ${CMAKE_SOURCE_DIR}/core/raft/codec/message_codec.cpp
     ${CMAKE_SOURCE_DIR}/daemon/transport/frame_reader.cpp
     ${CMAKE_SOURCE_DIR}/daemon/transport/address.cpp
     ${CMAKE_SOURCE_DIR}/daemon/agent/assignment_state.cpp)
   target_compile_options(frame_fuzz PRIVATE -fsanitize=fuzzer,address,undefined)
   target_link_options(frame_fuzz PRIVATE -fsanitize=fuzzer,address,undefined)
-  target_link_libraries(frame_fuzz PRIVATE skep_rpc_proto skep_codec skep_model)
+  target_link_libraries(frame_fuzz PRIVATE skep_rpc_proto skep_raft_proto skep_raft skep_codec skep_model)
 endif()

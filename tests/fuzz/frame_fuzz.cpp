@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "core/model/codec/codec.hpp"
+#include "core/raft/codec/message_codec.hpp"
 #include "daemon/agent/assignment_state.hpp"
 #include "daemon/transport/address.hpp"
 #include "daemon/transport/frame_reader.hpp"
@@ -35,6 +36,7 @@ void read_payload(const std::string& payload) {
   if (item.ParseFromString(payload) && state.apply(item)) (void)state.set();
   rpc::IssueCertificateRequest issue;
   (void)issue.ParseFromString(payload);
+  (void)raft::decode_message(payload);
 }
 
 void read_frame(const rpc::Frame& frame) {
