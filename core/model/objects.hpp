@@ -47,7 +47,27 @@ struct ClusterSpec {
   uint64_t snapshot_interval = 10'000;  // entries
   uint64_t log_entries_for_slow_followers = 500;
   std::string default_log_driver;
+  uint64_t force_rotate = 0;  // another number than before asks for a new root of trust
   bool operator==(const ClusterSpec&) const = default;
+};
+
+// Who signed a certificate, as Docker's TLSInfo tells it: raw DER of the issuer's name and of its
+// key. A root and what was cross-signed for it are the same issuer.
+struct Issuer {
+  std::string subject_der;
+  std::string public_key_der;  // SubjectPublicKeyInfo
+  bool operator==(const Issuer&) const = default;
+};
+
+// The root that is to take the present one's place (core/identity/rotation.hpp).
+struct RootRotation {
+  std::string certificate_pem;
+  std::string key_pem;           // as secret as the present root's
+  std::string cross_signed_pem;  // its name and key, signed by the present root
+  Issuer issuer;                 // what its certificates say of who signed them
+  std::string worker_token;      // the join tokens once it is done: they carry its digest
+  std::string manager_token;
+  bool operator==(const RootRotation&) const = default;
 };
 
 // A node that was removed: its certificate is refused until it would have run out anyway.
@@ -69,6 +89,7 @@ struct Cluster {
   uint32_t subnet_size = 24;
   uint32_t data_path_port = 4789;
   std::vector<BlockedNode> blocked_nodes;
+  std::optional<RootRotation> root_rotation;
   bool operator==(const Cluster&) const = default;
 };
 
@@ -130,15 +151,25 @@ struct ManagerStatus {
   bool operator==(const ManagerStatus&) const = default;
 };
 
+// What a node says of its trust. Empty texts: it has not said anything yet.
+struct NodeTrust {
+  std::string roots_pem;  // the roots it accepts certificates of, one PEM text after the other
+  Issuer issuer;          // of its own certificate
+  bool operator==(const NodeTrust&) const = default;
+};
+
 struct Node {
   NodeId id;
   Meta meta;
   NodeSpec spec;
   NodeDescription description;
   NodeStatus status;
-  NodeRole role = NodeRole::worker;  // what its certificate says; spec.role is what is wanted
+  // What its certificate is to say: a node whose certificate says something else renews it. Follows
+  // spec.role, which is what an administrator wants, once the group of managers has changed.
+  NodeRole role = NodeRole::worker;
   std::optional<ManagerStatus> manager;
   WallTime certificate_expires_at;
+  NodeTrust trust;
   bool operator==(const Node&) const = default;
 };
 

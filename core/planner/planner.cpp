@@ -44,6 +44,7 @@ void Planner::reset(const store::View& view) {
   view.each_service([&](const auto& row) { absorb_service(view, {nullptr, row}); });
   view.each_node([&](const auto& row) { absorb_node(view, {nullptr, row}); });
   view.each_task([&](const auto& row) { absorb_task({nullptr, row}); });
+  root_rotation_.reset(view);
   retry_unplaced_ = true;
 }
 
@@ -51,6 +52,7 @@ void Planner::run(store::Draft& draft, model::WallTime now) {
   for (int round = 0;; ++round) {
     SKEP_ASSERT(round < kRoundsMax, "the deciding rooms come to rest");
     const bool changed = absorb_journal(draft);
+    if (round == 0) root_rotation_.conclude(draft);
     const bool due = !evicted_nodes_.empty() || !ended_.empty() || !dirty_services_.empty() ||
                      !nodes_to_enforce_.empty() || (retry_unplaced_ && !unplaced_.empty());
     if (!changed && !due && round > 0) return;
@@ -86,6 +88,7 @@ bool Planner::absorb_journal(store::Draft& draft) {
   const std::vector<store::RowChange> journal = draft.take_journal();
   for (const store::RowChange& change : journal) {
     loads_.follow(draft, change);
+    root_rotation_.follow(draft, change);
     absorb(draft, change);
   }
   return !journal.empty();

@@ -18,6 +18,7 @@
 
 #include "core/model/id_source.hpp"
 #include "core/orchestrator/restart.hpp"
+#include "core/planner/root_rotation.hpp"
 #include "core/scheduler/node_load.hpp"
 #include "core/store/draft.hpp"
 
@@ -60,6 +61,7 @@ class Planner {
   std::map<model::TaskId, model::WallTime> waiting_;  // READY tasks, with when to look again
   std::set<model::TaskId> unplaced_;
   bool retry_unplaced_ = false;
+  RootRotationWatch root_rotation_;
 };
 
 }  // namespace skep::planner

@@ -2,8 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/planner/requests.hpp"
 
+#include <algorithm>
 #include <array>
 
+#include "core/identity/renewal.hpp"
+#include "core/identity/rotation.hpp"
 #include "core/model/validate.hpp"
 #include "core/store/transaction_codec.hpp"
 
@@ -58,6 +61,13 @@ std::string cut(std::string text) {
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
   text.resize(end);
   return text;
+}
+
+Status trust_fits(const model::NodeTrust& trust) {
+  const size_t size =
+      trust.roots_pem.size() + trust.issuer.subject_der.size() + trust.issuer.public_key_der.size();
+  if (size <= kTrustBytesMax) return {};
+  return fail(ErrorKind::too_large, "what a node says of its trust is over 64 KiB");
 }
 
 tl::unexpected<Error> no_node(model::NodeId id) {
@@ -160,44 +170,76 @@ Status remove_node(store::Draft& draft, model::NodeId id, bool force, model::Wal
   const store::Row<model::Cluster> cluster = draft.cluster();
   SKEP_ASSERT(cluster != nullptr, "a cluster with nodes has its cluster object");
   model::Cluster updated = *cluster;
-  std::erase_if(updated.blocked_nodes, [&](const auto& blocked) { return blocked.until < now; });
+  std::erase_if(updated.blocked_nodes, [&](const auto& blocked) {
+    return blocked.until + identity::kBackdate < now;  // a clock that is behind would accept it yet
+  });
   updated.blocked_nodes.push_back({id, node->certificate_expires_at});
   draft.put(updated);
   draft.erase(id);
   return {};
 }
 
-Status update_cluster(store::Draft& draft, uint64_t version, model::ClusterSpec spec) {
+Status update_cluster(store::Draft& draft, uint64_t version, model::ClusterSpec spec,
+                      const TrustChange& change) {
   const store::Row<model::Cluster> cluster = draft.cluster();
   if (!cluster) return fail(ErrorKind::not_found, "there is no cluster");
   if (cluster->meta.version != version || draft.touched_cluster()) return out_of_sequence();
   SKEP_TRY(model::validate_cluster_spec(spec));
   model::Cluster updated = *cluster;
   updated.spec = std::move(spec);
+  if (change.worker_token) updated.worker_token = *change.worker_token;
+  if (change.manager_token) updated.manager_token = *change.manager_token;
+  if (change.rotation) {
+    SKEP_TRY(identity::begin_rotation(updated, *change.rotation, change.cross_signed_by));
+  }
   SKEP_TRY(fits_an_entry(store::upsert(updated), "the cluster's settings"));
   draft.put(updated);
   return {};
 }
 
 void admit_node(store::Draft& draft, model::NodeId id, NodeRole role,
-                model::NodeAvailability availability, model::WallTime certificate_expires_at) {
+                model::NodeAvailability availability, model::WallTime certificate_expires_at,
+                model::Issuer issuer) {
   model::Node node;
   node.id = id;
   node.role = role;
   node.spec.role = role;
   node.spec.availability = availability;
   node.certificate_expires_at = certificate_expires_at;
+  node.trust.issuer = std::move(issuer);
   draft.put(node);
 }
 
 Status node_ready(store::Draft& draft, model::NodeId id, const model::NodeDescription& description,
-                  std::string address) {
+                  std::string address, const model::NodeTrust& trust) {
   const store::Row<model::Node> node = draft.node(id);
   if (!node) return no_node(id);
+  SKEP_TRY(trust_fits(trust));
   model::Node updated = *node;
   updated.description = description;
   updated.status = {NodeState::ready, "", std::move(address)};
+  if (!trust.roots_pem.empty()) updated.trust = trust;
   SKEP_TRY(fits_an_entry(store::upsert(updated), "a node's description"));
+  draft.put(updated);
+  return {};
+}
+
+Status node_trusts(store::Draft& draft, model::NodeId id, const model::NodeTrust& trust) {
+  const store::Row<model::Node> node = draft.node(id);
+  if (!node) return no_node(id);
+  SKEP_TRY(trust_fits(trust));
+  model::Node updated = *node;
+  updated.trust = trust;
+  draft.put(updated);
+  return {};
+}
+
+Status node_renewed(store::Draft& draft, model::NodeId id, model::WallTime certificate_expires_at) {
+  const store::Row<model::Node> node = draft.node(id);
+  if (!node) return no_node(id);
+  model::Node updated = *node;
+  // The certificate before it may be the one that lives longer, when the time set was cut down.
+  updated.certificate_expires_at = std::max(node->certificate_expires_at, certificate_expires_at);
   draft.put(updated);
   return {};
 }

@@ -6,6 +6,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,14 +44,32 @@ Status update_node(store::Draft& draft, model::NodeId id, uint64_t version, mode
 // that is Ready needs force; a manager is never removed this way.
 Status remove_node(store::Draft& draft, model::NodeId id, bool force, model::WallTime now);
 
-Status update_cluster(store::Draft& draft, uint64_t version, model::ClusterSpec spec);
+// What goes with a new spec of the cluster: keys, certificates and tokens that the caller made.
+struct TrustChange {
+  std::optional<std::string> worker_token;  // takes the present one's place
+  std::optional<std::string> manager_token;
+  std::optional<model::RootRotation> rotation;
+  std::string cross_signed_by;  // the root that signed rotation->cross_signed_pem
+};
+Status update_cluster(store::Draft& draft, uint64_t version, model::ClusterSpec spec,
+                      const TrustChange& change = {});
 
-// A node that got its certificate. Its row says UNKNOWN until its session opens.
+// Of what a node says of its trust: two roots and some room. More is refused.
+inline constexpr size_t kTrustBytesMax = 64 * 1024;
+
+// A node that got its certificate, from `issuer`. Its row says UNKNOWN until its session opens.
 void admit_node(store::Draft& draft, model::NodeId id, model::NodeRole role,
-                model::NodeAvailability availability, model::WallTime certificate_expires_at);
-// Its session stands: READY, with what it says of itself. not_found for a removed node.
+                model::NodeAvailability availability, model::WallTime certificate_expires_at,
+                model::Issuer issuer = {});
+// Its session stands: READY, with what it says of itself. A trust without roots is one that was not
+// told, and leaves the row's as it is. not_found for a removed node.
 Status node_ready(store::Draft& draft, model::NodeId id, const model::NodeDescription& description,
-                  std::string address);
+                  std::string address, const model::NodeTrust& trust = {});
+// What it trusts, or who signed its certificate, has changed.
+Status node_trusts(store::Draft& draft, model::NodeId id, const model::NodeTrust& trust);
+// A certificate was signed for it: should it be removed, that is how long it is blocked. A node
+// that was removed meanwhile, with what it had blocked, is not_found.
+Status node_renewed(store::Draft& draft, model::NodeId id, model::WallTime certificate_expires_at);
 // DOWN with a sentence why; no-op for an unknown node.
 void node_down(store::Draft& draft, model::NodeId id, std::string message);
 

@@ -17,6 +17,7 @@ void encode_spec(const model::ClusterSpec& from, proto::ClusterSpec* to) {
   to->set_snapshot_interval(from.snapshot_interval);
   to->set_log_entries_for_slow_followers(from.log_entries_for_slow_followers);
   to->set_default_log_driver(from.default_log_driver);
+  to->set_force_rotate(from.force_rotate);
 }
 
 Result<model::ClusterSpec> decode_spec(const proto::ClusterSpec& from) {
@@ -29,7 +30,22 @@ Result<model::ClusterSpec> decode_spec(const proto::ClusterSpec& from) {
   to.snapshot_interval = from.snapshot_interval();
   to.log_entries_for_slow_followers = from.log_entries_for_slow_followers();
   to.default_log_driver = from.default_log_driver();
+  to.force_rotate = from.force_rotate();
   return to;
+}
+
+void encode_rotation(const model::RootRotation& from, proto::RootRotation* to) {
+  to->set_certificate_pem(from.certificate_pem);
+  to->set_key_pem(from.key_pem);
+  to->set_cross_signed_pem(from.cross_signed_pem);
+  encode(from.issuer, to->mutable_issuer());
+  to->set_worker_token(from.worker_token);
+  to->set_manager_token(from.manager_token);
+}
+
+model::RootRotation decode_rotation(const proto::RootRotation& from) {
+  return {from.certificate_pem(),       from.key_pem(),      from.cross_signed_pem(),
+          decode_issuer(from.issuer()), from.worker_token(), from.manager_token()};
 }
 
 }  // namespace
@@ -51,6 +67,7 @@ void encode(const model::Cluster& from, proto::Cluster* to) {
     out->set_node(encode_id(blocked.node));
     out->set_until_unix_ns(blocked.until.unix_ns);
   }
+  if (from.root_rotation) encode_rotation(*from.root_rotation, to->mutable_root_rotation());
 }
 
 Result<model::Cluster> decode(const proto::Cluster& from) {
@@ -72,6 +89,7 @@ Result<model::Cluster> decode(const proto::Cluster& from) {
     out.until = {blocked.until_unix_ns()};
     to.blocked_nodes.push_back(out);
   }
+  if (from.has_root_rotation()) to.root_rotation = decode_rotation(from.root_rotation());
   return to;
 }
 

@@ -92,6 +92,15 @@ model::Resources decode_resources(const proto::Resources& from) {
   return {from.nano_cpus(), from.memory_bytes(), from.pids()};
 }
 
+void encode(const model::Issuer& from, proto::Issuer* to) {
+  to->set_subject_der(from.subject_der);
+  to->set_public_key_der(from.public_key_der);
+}
+
+model::Issuer decode_issuer(const proto::Issuer& from) {
+  return {from.subject_der(), from.public_key_der()};
+}
+
 void encode(const model::Platform& from, proto::Platform* to) {
   to->set_architecture(from.architecture);
   to->set_os(from.os);

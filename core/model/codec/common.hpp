@@ -56,6 +56,8 @@ void encode(const model::Meta& from, proto::Meta* to);
 model::Meta decode_meta(const proto::Meta& from);
 void encode(const model::Resources& from, proto::Resources* to);
 model::Resources decode_resources(const proto::Resources& from);
+void encode(const model::Issuer& from, proto::Issuer* to);
+model::Issuer decode_issuer(const proto::Issuer& from);
 void encode(const model::Platform& from, proto::Platform* to);
 model::Platform decode_platform(const proto::Platform& from);
 

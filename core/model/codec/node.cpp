@@ -89,6 +89,16 @@ Result<model::NodeStatus> decode(const proto::NodeStatus& from) {
   return to;
 }
 
+void encode(const model::NodeTrust& from, proto::NodeTrust* to) {
+  to->Clear();
+  to->set_roots_pem(from.roots_pem);
+  encode(from.issuer, to->mutable_issuer());
+}
+
+model::NodeTrust decode(const proto::NodeTrust& from) {
+  return {from.roots_pem(), decode_issuer(from.issuer())};
+}
+
 void encode(const model::Node& from, proto::Node* to) {
   to->Clear();
   to->set_id(encode_id(from.id));
@@ -102,6 +112,7 @@ void encode(const model::Node& from, proto::Node* to) {
     to->mutable_manager()->set_address(from.manager->address);
   }
   to->set_certificate_expires_at_unix_ns(from.certificate_expires_at.unix_ns);
+  if (from.trust != model::NodeTrust{}) encode(from.trust, to->mutable_trust());
 }
 
 Result<model::Node> decode(const proto::Node& from) {
@@ -116,6 +127,7 @@ Result<model::Node> decode(const proto::Node& from) {
     to.manager = model::ManagerStatus{from.manager().raft_id(), from.manager().address()};
   }
   to.certificate_expires_at = {from.certificate_expires_at_unix_ns()};
+  to.trust = decode(from.trust());
   return to;
 }
 

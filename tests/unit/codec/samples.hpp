@@ -13,9 +13,15 @@ inline model::Cluster cluster() {
   model::Cluster c;
   c.id = {{1, 2}};
   c.meta = kMeta;
-  c.spec = {
-      "prod",     {{"a", "1"}, {"b", ""}}, -1, model::Nanoseconds(3), model::Nanoseconds(4), 5, 6,
-      "json-file"};
+  c.spec = {"prod",
+            {{"a", "1"}, {"b", ""}},
+            -1,
+            model::Nanoseconds(3),
+            model::Nanoseconds(4),
+            5,
+            6,
+            "json-file",
+            11};
   c.ca_certificate_pem = "cert";
   c.ca_key_pem = "key";
   c.worker_token = "SWMTKN-1-w";
@@ -24,6 +30,7 @@ inline model::Cluster cluster() {
   c.subnet_size = 26;
   c.data_path_port = 4790;
   c.blocked_nodes = {{{{3, 4}}, {99}}};
+  c.root_rotation = model::RootRotation{"root", "its key", "crossed", {"name", "spki"}, "w2", "m2"};
   return c;
 }
 
@@ -39,6 +46,7 @@ inline model::Node node() {
   n.role = model::NodeRole::manager;
   n.manager = model::ManagerStatus{42, "10.0.0.7:2377"};
   n.certificate_expires_at = {123};
+  n.trust = {"roots", {"subject", "key"}};
   return n;
 }
 
