@@ -56,10 +56,11 @@ asio::awaitable<Result<std::string>> fetch_root(asio::any_io_executor loop, std:
   co_return reply->root_pem();
 }
 
+// Exactly one certificate: a second one behind the right one would be trusted as well.
 Status check_root(const std::string& root_pem, const identity::JoinToken& token) {
-  const Result<identity::Digest> digest = certificate_digest(root_pem);
-  if (!digest) return fail(digest.error());
-  if (*digest == token.root_digest) return {};
+  SKEP_TRY(single_certificate(root_pem));
+  SKEP_TRY_ASSIGN(const identity::Digest digest, certificate_digest(root_pem));
+  if (digest == token.root_digest) return {};
   const std::string text = token.str();
   return fail(ErrorKind::invalid, "remote CA does not match fingerprint " +
                                       text.substr(0, text.rfind('-')) +

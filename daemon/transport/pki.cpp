@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <ctime>
 #include <memory>
+#include <vector>
 
 namespace skep::transport {
 namespace {
@@ -32,6 +33,10 @@ struct Freed {
 void free_bio(BIO* bio) {
   BIO_free_all(bio);
 }
+// The certificates on it belong to others.
+void free_stack(STACK_OF(X509) * stack) {
+  sk_X509_free(stack);
+}
 using Bio = std::unique_ptr<BIO, Freed<free_bio>>;
 using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
 using Certificate = std::unique_ptr<X509, Freed<X509_free>>;
@@ -43,7 +48,10 @@ constexpr std::string_view kRootName = "skep-ca";
 constexpr std::string_view kWorkerUnit = "skep-worker";
 constexpr std::string_view kManagerUnit = "skep-manager";
 constexpr std::chrono::hours kRootLifetime{24 * 365 * 20 + 24 * 5};  // 20 years and their leap days
-constexpr std::chrono::hours kBackdate{1};
+using identity::kBackdate;
+constexpr std::chrono::hours kGivenRootLifeMin{24 * 365};
+constexpr int kRsaBitsMin = 2048;
+constexpr size_t kCertificatesMax = 8;  // in one text
 constexpr size_t kSerialBytes = 16;
 constexpr size_t kPemBytesMax = 256 * 1024;
 
@@ -92,6 +100,29 @@ Result<Owner> read_pem(std::string_view pem, std::string_view what) {
 
 Result<Certificate> read_certificate(std::string_view pem) {
   return read_pem<X509, PEM_read_bio_X509, Certificate>(pem, "certificate");
+}
+// All that the text holds; one at least.
+Result<std::vector<Certificate>> read_certificates(std::string_view pem) {
+  std::vector<Certificate> all;
+  if (pem.size() > kPemBytesMax) return fail(ErrorKind::too_large, "certificates of over 256 KiB");
+  Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  if (!bio) return openssl_error("hold a PEM text");
+  while (all.size() <= kCertificatesMax) {
+    Certificate next(PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr));
+    if (!next) break;
+    all.push_back(std::move(next));
+  }
+  if (all.size() > kCertificatesMax) {
+    return fail(ErrorKind::too_large, "more than 8 certificates in one text");
+  }
+  // The end of the text is "no start line"; everything else is a damaged certificate.
+  const unsigned long code = ERR_peek_last_error();
+  if (!all.empty() && ERR_GET_LIB(code) == ERR_LIB_PEM &&
+      ERR_GET_REASON(code) == PEM_R_NO_START_LINE) {
+    ERR_clear_error();
+    return all;
+  }
+  return fail(as_invalid(openssl_error("read the certificates").value()));
 }
 Result<Key> read_key(std::string_view pem) {
   return read_pem<EVP_PKEY, PEM_read_bio_PrivateKey, Key>(pem, "private key");
@@ -165,12 +196,22 @@ Status set_validity(X509* certificate, model::WallTime from, model::WallTime unt
   return {};
 }
 
-Result<model::WallTime> expiry_of(X509* certificate) {
+Result<model::WallTime> time_of(const ASN1_TIME* time) {
   std::tm utc{};
-  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &utc) != 1) {
-    return openssl_error("read a certificate's expiry");
-  }
+  if (ASN1_TIME_to_tm(time, &utc) != 1) return openssl_error("read a certificate's life");
   return model::WallTime{static_cast<int64_t>(timegm(&utc)) * 1'000'000'000};
+}
+
+Result<identity::CertificateLife> life_of(X509* certificate) {
+  identity::CertificateLife life;
+  SKEP_TRY_ASSIGN(life.not_before, time_of(X509_get0_notBefore(certificate)));
+  SKEP_TRY_ASSIGN(life.not_after, time_of(X509_get0_notAfter(certificate)));
+  return life;
+}
+
+Result<model::WallTime> expiry_of(X509* certificate) {
+  SKEP_TRY_ASSIGN(const identity::CertificateLife life, life_of(certificate));
+  return life.not_after;
 }
 
 Result<std::string> name_field(X509* certificate, int nid, std::string_view what) {
@@ -218,6 +259,79 @@ Status fill_node_certificate(X509* certificate, X509* root, const CertificateOrd
   SKEP_TRY(add_extension(certificate, root, NID_authority_key_identifier, "keyid"));
   return add_extension(certificate, root, NID_subject_alt_name,
                        "DNS:" + order.node.str() + ",DNS:" + unit);
+}
+
+Result<model::Issuer> issuer_of(X509* root) {
+  unsigned char* subject = nullptr;
+  const int subject_size = i2d_X509_NAME(X509_get_subject_name(root), &subject);
+  if (subject_size <= 0) return openssl_error("encode the issuer's subject");
+  model::Issuer issuer;
+  issuer.subject_der.assign(reinterpret_cast<char*>(subject), static_cast<size_t>(subject_size));
+  OPENSSL_free(subject);
+  unsigned char* key = nullptr;
+  const int key_size = i2d_PUBKEY(X509_get0_pubkey(root), &key);
+  if (key_size <= 0) return openssl_error("encode the issuer's key");
+  issuer.public_key_der.assign(reinterpret_cast<char*>(key), static_cast<size_t>(key_size));
+  OPENSSL_free(key);
+  return issuer;
+}
+
+// Who signed the first of `chain`, if a root vouches for it by way of the others.
+Result<model::Issuer> verify_chain(const std::vector<Certificate>& roots,
+                                   const std::vector<Certificate>& chain) {
+  std::unique_ptr<X509_STORE, Freed<X509_STORE_free>> store(X509_STORE_new());
+  std::unique_ptr<X509_STORE_CTX, Freed<X509_STORE_CTX_free>> context(X509_STORE_CTX_new());
+  std::unique_ptr<STACK_OF(X509), Freed<free_stack>> others(sk_X509_new_null());
+  if (!store || !context || !others) return openssl_error("prepare to verify a certificate");
+  for (const Certificate& root : roots) {
+    if (X509_STORE_add_cert(store.get(), root.get()) != 1) return openssl_error("trust a root");
+  }
+  for (size_t i = 1; i < chain.size(); ++i) {
+    if (sk_X509_push(others.get(), chain[i].get()) <= 0) return openssl_error("hold a chain");
+  }
+  if (X509_STORE_CTX_init(context.get(), store.get(), chain.front().get(), others.get()) != 1) {
+    return openssl_error("prepare to verify a certificate");
+  }
+  X509_VERIFY_PARAM_set_flags(X509_STORE_CTX_get0_param(context.get()), X509_V_FLAG_NO_CHECK_TIME);
+  if (X509_verify_cert(context.get()) != 1) {
+    const char* why = X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.get()));
+    ERR_clear_error();
+    return fail(ErrorKind::invalid,
+                "the node certificate isn't of the cluster's root (" + std::string(why) + ")");
+  }
+  const STACK_OF(X509)* verified = X509_STORE_CTX_get0_chain(context.get());
+  if (sk_X509_num(verified) < 2) {
+    return fail(ErrorKind::invalid, "the node certificate is a root itself");
+  }
+  return issuer_of(sk_X509_value(verified, 1));
+}
+
+// The first certificate may be one that signs others, and those others in turn.
+Status check_signs_others(X509* root) {
+  // Names and key ids both are looked at when chains are built; without its own id a root can't be
+  // told from another of the same name.
+  if (X509_check_ca(root) != 1 || (X509_get_extension_flags(root) & EXFLAG_BCONS) == 0) {
+    return fail(ErrorKind::invalid, "SigningCACert: the certificate is not one of an authority");
+  }
+  const uint32_t usage = X509_get_key_usage(root);
+  if ((usage & KU_KEY_CERT_SIGN) == 0) {
+    return fail(ErrorKind::invalid, "SigningCACert: its key usage doesn't allow signing");
+  }
+  if (X509_get_pathlen(root) == 0) {
+    return fail(ErrorKind::invalid,
+                "SigningCACert: its path length is 0, so it could never vouch for its successor");
+  }
+  if (X509_get0_subject_key_id(root) == nullptr) {
+    return fail(ErrorKind::invalid, "SigningCACert: it has no subject key identifier");
+  }
+  return {};
+}
+
+Status check_signing_key(EVP_PKEY* key) {
+  const int kind = EVP_PKEY_get_base_id(key);
+  if (kind == EVP_PKEY_EC) return {};
+  if (kind == EVP_PKEY_RSA && EVP_PKEY_get_bits(key) >= kRsaBitsMin) return {};
+  return fail(ErrorKind::invalid, "SigningCAKey: the key must be EC, or RSA of at least 2048 bits");
 }
 
 }  // namespace
@@ -292,6 +406,70 @@ Result<std::string> sign_request(const KeyAndCertificate& root, std::string_view
   return certificate_text(certificate.get());
 }
 
+Result<KeyAndCertificate> check_given_root(std::string_view certificate_pem,
+                                           std::string_view key_pem, model::WallTime now) {
+  Result<std::string> text = single_certificate(certificate_pem);
+  if (!text) return fail(text.error().within("SigningCACert"));
+  SKEP_TRY_ASSIGN(Certificate root, read_certificate(*text));
+  Result<Key> key = read_key(key_pem);
+  if (!key) return fail(ErrorKind::invalid, "SigningCAKey: it is no private key in PEM");
+  SKEP_TRY(check_signing_key(key->get()));
+  SKEP_TRY(check_signs_others(root.get()));
+  if (X509_check_private_key(root.get(), key->get()) != 1) {
+    ERR_clear_error();
+    return fail(ErrorKind::invalid, "SigningCAKey: it doesn't belong to SigningCACert");
+  }
+  if (X509_self_signed(root.get(), 1) != 1) {
+    ERR_clear_error();
+    return fail(ErrorKind::invalid, "SigningCACert: it must be a root, signed by itself");
+  }
+  SKEP_TRY_ASSIGN(const identity::CertificateLife life, life_of(root.get()));
+  if (life.not_before > now) {
+    return fail(ErrorKind::invalid, "SigningCACert: its time has not begun yet");
+  }
+  if (life.not_after < now + kGivenRootLifeMin) {
+    return fail(ErrorKind::invalid, "SigningCACert: it must hold for another year at least");
+  }
+  KeyAndCertificate given;
+  given.certificate_pem = std::move(*text);
+  SKEP_TRY_ASSIGN(given.key_pem, key_text(key->get()));
+  return given;
+}
+
+Result<std::string> cross_sign(const KeyAndCertificate& by, std::string_view root_pem,
+                               model::WallTime now) {
+  SKEP_TRY_ASSIGN(Certificate issuer, read_certificate(by.certificate_pem));
+  SKEP_TRY_ASSIGN(Key issuer_key, read_key(by.key_pem));
+  SKEP_TRY_ASSIGN(Certificate root, read_certificate(root_pem));
+  SKEP_TRY_ASSIGN(const model::WallTime issuer_expiry, expiry_of(issuer.get()));
+  SKEP_TRY_ASSIGN(const model::WallTime root_expiry, expiry_of(root.get()));
+  // The key id must be the root's own, whatever way it was made: it is what certificates that the
+  // root signs name their issuer by.
+  const int place = X509_get_ext_by_NID(root.get(), NID_subject_key_identifier, -1);
+  if (place < 0) return fail(ErrorKind::invalid, "the root has no subject key identifier");
+  Certificate crossed(X509_new());
+  if (!crossed || X509_set_version(crossed.get(), X509_VERSION_3) != 1) {
+    return openssl_error("make a certificate");
+  }
+  SKEP_TRY(set_serial(crossed.get()));
+  SKEP_TRY(set_validity(crossed.get(), now + (-kBackdate), std::min(issuer_expiry, root_expiry)));
+  if (X509_set_issuer_name(crossed.get(), X509_get_subject_name(issuer.get())) != 1 ||
+      X509_set_subject_name(crossed.get(), X509_get_subject_name(root.get())) != 1 ||
+      X509_set_pubkey(crossed.get(), X509_get0_pubkey(root.get())) != 1 ||
+      X509_add_ext(crossed.get(), X509_get_ext(root.get(), place), -1) != 1) {
+    return openssl_error("fill a cross-signed certificate");
+  }
+  SKEP_TRY(add_extension(crossed.get(), issuer.get(), NID_basic_constraints,
+                         "critical,CA:TRUE,pathlen:0"));
+  SKEP_TRY(
+      add_extension(crossed.get(), issuer.get(), NID_key_usage, "critical,keyCertSign,cRLSign"));
+  SKEP_TRY(add_extension(crossed.get(), issuer.get(), NID_authority_key_identifier, "keyid"));
+  if (X509_sign(crossed.get(), issuer_key.get(), EVP_sha256()) == 0) {
+    return openssl_error("sign across");
+  }
+  return certificate_text(crossed.get());
+}
+
 Result<NodeCredentials> make_credentials(const KeyAndCertificate& root,
                                          const CertificateOrder& order, model::WallTime now) {
   SKEP_TRY_ASSIGN(KeyAndRequest request, make_request());
@@ -302,19 +480,22 @@ Result<NodeCredentials> make_credentials(const KeyAndCertificate& root,
 
 Result<NodeCredentials> check_credentials(std::string root_pem, std::string certificate_pem,
                                           std::string key_pem) {
-  SKEP_TRY_ASSIGN(Certificate root, read_certificate(root_pem));
-  SKEP_TRY_ASSIGN(Certificate certificate, read_certificate(certificate_pem));
+  SKEP_TRY_ASSIGN(std::vector<Certificate> roots, read_certificates(root_pem));
+  SKEP_TRY_ASSIGN(std::vector<Certificate> chain, read_certificates(certificate_pem));
   SKEP_TRY_ASSIGN(Key key, read_key(key_pem));
-  if (X509_check_private_key(certificate.get(), key.get()) != 1) {
+  X509* certificate = chain.front().get();
+  if (X509_check_private_key(certificate, key.get()) != 1) {
     ERR_clear_error();
     return fail(ErrorKind::invalid, "the private key doesn't belong to the node certificate");
   }
-  if (X509_verify(certificate.get(), X509_get0_pubkey(root.get())) != 1) {
-    ERR_clear_error();
-    return fail(ErrorKind::invalid, "the node certificate wasn't signed by the cluster's root");
-  }
   NodeCredentials credentials;
-  SKEP_TRY_ASSIGN(credentials.identity, identity_of(certificate.get()));
+  SKEP_TRY_ASSIGN(credentials.issuer, verify_chain(roots, chain));
+  SKEP_TRY_ASSIGN(credentials.identity, identity_of(certificate));
+  SKEP_TRY_ASSIGN(credentials.life, life_of(certificate));
+  SKEP_TRY_ASSIGN(const identity::Digest digest, certificate_digest(certificate_pem));
+  for (size_t i = 0; i < sizeof credentials.draw; ++i) {
+    credentials.draw = credentials.draw << 8 | digest[i];
+  }
   credentials.root_pem = std::move(root_pem);
   credentials.certificate_pem = std::move(certificate_pem);
   credentials.key_pem = std::move(key_pem);
@@ -361,20 +542,15 @@ Result<PeerIdentity> identity_of(X509* certificate) {
   return who;
 }
 
-Result<IssuerInfo> issuer_info(std::string_view root_pem) {
+Result<model::Issuer> issuer_info(std::string_view root_pem) {
   SKEP_TRY_ASSIGN(Certificate root, read_certificate(root_pem));
-  unsigned char* subject = nullptr;
-  const int subject_size = i2d_X509_NAME(X509_get_subject_name(root.get()), &subject);
-  if (subject_size <= 0) return openssl_error("encode the issuer's subject");
-  IssuerInfo issuer;
-  issuer.subject_der.assign(reinterpret_cast<char*>(subject), static_cast<size_t>(subject_size));
-  OPENSSL_free(subject);
-  unsigned char* key = nullptr;
-  const int key_size = i2d_PUBKEY(X509_get0_pubkey(root.get()), &key);
-  if (key_size <= 0) return openssl_error("encode the issuer's key");
-  issuer.public_key_der.assign(reinterpret_cast<char*>(key), static_cast<size_t>(key_size));
-  OPENSSL_free(key);
-  return issuer;
+  return issuer_of(root.get());
+}
+
+Result<std::string> single_certificate(std::string_view pem) {
+  SKEP_TRY_ASSIGN(const std::vector<Certificate> all, read_certificates(pem));
+  if (all.size() != 1) return fail(ErrorKind::invalid, "more than one certificate");
+  return certificate_text(all.front().get());
 }
 
 Result<identity::Secret> random_secret() {

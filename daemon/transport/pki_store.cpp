@@ -39,14 +39,6 @@ tl::unexpected<Error> system_error(std::string_view doing, const fs::path& path,
               "can't " + std::string(doing) + " " + path.string() + ": " + std::strerror(error));
 }
 
-Status make_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) return system_error("make the folder", folder, error.value());
-  if (::chmod(folder.c_str(), 0700) != 0) return system_error("protect", folder, errno);
-  return {};
-}
-
 Status sync_folder(const fs::path& folder) {
   Descriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory.fd < 0) return system_error("open", folder, errno);
@@ -54,6 +46,15 @@ Status sync_folder(const fs::path& folder) {
   return {};
 }
 
+Status make_folder(const fs::path& folder) {
+  std::error_code error;
+  const bool made = fs::create_directories(folder, error);
+  if (error) return system_error("make the folder", folder, error.value());
+  if (::chmod(folder.c_str(), 0700) != 0) return system_error("protect", folder, errno);
+  return made && folder.has_parent_path() ? sync_folder(folder.parent_path()) : Status{};
+}
+
+// When it returns well the file is there after a crash too.
 Status write_file(const fs::path& path, std::string_view text) {
   const fs::path beside = path.string() + ".new";
   if (::unlink(beside.c_str()) != 0 && errno != ENOENT)
@@ -70,7 +71,7 @@ Status write_file(const fs::path& path, std::string_view text) {
     if (::fsync(file.fd) != 0) return system_error("sync", beside, errno);
   }
   if (::rename(beside.c_str(), path.c_str()) != 0) return system_error("rename", beside, errno);
-  return {};
+  return sync_folder(path.parent_path());
 }
 
 // nullopt: no such file.
@@ -97,9 +98,12 @@ Result<std::optional<std::string>> read_file(const fs::path& path) {
 
 Status save_credentials(const fs::path& folder, const NodeCredentials& credentials) {
   SKEP_TRY(make_folder(folder));
-  SKEP_TRY(write_file(folder / kRootFile, credentials.root_pem));
+  const fs::path roots = folder / kRootFile;
+  SKEP_TRY_ASSIGN(const std::optional<std::string> before, read_file(roots));
+  const bool others = before && *before != credentials.root_pem;
+  SKEP_TRY(write_file(roots, others ? *before + credentials.root_pem : credentials.root_pem));
   SKEP_TRY(write_file(folder / kNodeFile, credentials.key_pem + credentials.certificate_pem));
-  return sync_folder(folder);
+  return others ? write_file(roots, credentials.root_pem) : Status{};
 }
 
 Result<std::optional<NodeCredentials>> load_credentials(const fs::path& folder) {

@@ -43,7 +43,7 @@ Result<TlsContext> make_context(asio::ssl::context::method method, const std::st
       context->set_verify_mode(asio::ssl::verify_peer);
     }
     if (credentials != nullptr) {
-      context->use_certificate(asio::buffer(credentials->certificate_pem), asio::ssl::context::pem);
+      context->use_certificate_chain(asio::buffer(credentials->certificate_pem));
       context->use_private_key(asio::buffer(credentials->key_pem), asio::ssl::context::pem);
     }
     return context;

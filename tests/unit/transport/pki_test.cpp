@@ -70,7 +70,7 @@ TEST_CASE("what isn't a certificate request is not signed") {
 
 TEST_CASE("the issuer's subject and key are DER sequences") {
   World world;
-  const Result<IssuerInfo> issuer = issuer_info(world.root.certificate_pem);
+  const Result<model::Issuer> issuer = issuer_info(world.root.certificate_pem);
   REQUIRE(issuer);
   CHECK(issuer->subject_der.substr(0, 1) == "\x30");
   CHECK(issuer->public_key_der.size() == 91);  // SubjectPublicKeyInfo of a P-256 key
@@ -105,4 +105,125 @@ TEST_CASE("a damaged credentials file is an error that names the folder") {
   const Result<std::optional<NodeCredentials>> loaded = load_credentials(folder.path);
   REQUIRE_FALSE(loaded);
   CHECK(loaded.error().message.find(folder.path.string()) != std::string::npos);
+}
+
+namespace {
+
+// Root A, root B, and B as A signed it across.
+struct TwoRoots {
+  World a;
+  World b;
+  std::string crossed = *cross_sign(a.root, b.root.certificate_pem, wall_now());
+
+  // A certificate of B with what A says of B behind it.
+  NodeCredentials of_b(uint64_t id, model::NodeRole role) const {
+    NodeCredentials made = b.node(id, role);
+    made.certificate_pem += crossed;
+    return made;
+  }
+  std::string both() const { return a.root.certificate_pem + b.root.certificate_pem; }
+};
+
+}  // namespace
+
+TEST_CASE("what the new root signed is accepted by who knows either root, or both") {
+  TwoRoots two;
+  const NodeCredentials made = two.of_b(5, model::NodeRole::worker);
+  const std::string& chain = made.certificate_pem;
+  const auto by_old = check_credentials(two.a.root.certificate_pem, chain, made.key_pem);
+  const auto by_new = check_credentials(two.b.root.certificate_pem, chain, made.key_pem);
+  const auto by_both = check_credentials(two.both(), chain, made.key_pem);
+  REQUIRE(by_old);
+  REQUIRE(by_new);
+  REQUIRE(by_both);
+  // However it was reached, its issuer is B.
+  const model::Issuer b = *issuer_info(two.b.root.certificate_pem);
+  CHECK(by_old->issuer == b);
+  CHECK(by_new->issuer == b);
+  CHECK(by_both->issuer == b);
+  CHECK(by_both->issuer != *issuer_info(two.a.root.certificate_pem));
+}
+
+TEST_CASE("the old root's certificates are good while both are trusted, and not after") {
+  TwoRoots two;
+  const NodeCredentials made = two.a.node(5, model::NodeRole::worker);
+  CHECK(check_credentials(two.both(), made.certificate_pem, made.key_pem));
+  CHECK_FALSE(check_credentials(two.b.root.certificate_pem, made.certificate_pem, made.key_pem));
+  // Nor does the certificate that A signed for B turn things round.
+  CHECK_FALSE(check_credentials(two.b.root.certificate_pem, made.certificate_pem + two.crossed,
+                                made.key_pem));
+}
+
+TEST_CASE("without the cross-signed certificate the old root doesn't vouch for the new one's") {
+  TwoRoots two;
+  const NodeCredentials made = two.b.node(5, model::NodeRole::worker);
+  CHECK_FALSE(check_credentials(two.a.root.certificate_pem, made.certificate_pem, made.key_pem));
+}
+
+TEST_CASE("a certificate says when it began, when it ends, and has a number of its own") {
+  World world;
+  const NodeCredentials one = world.node(5, model::NodeRole::worker);
+  const NodeCredentials two = world.node(5, model::NodeRole::worker);
+  CHECK(one.life.not_after == one.identity.expires_at);
+  const auto behind = wall_now() - one.life.not_before;
+  CHECK(behind >= std::chrono::hours(1));
+  CHECK(behind < std::chrono::hours(1) + std::chrono::minutes(1));
+  CHECK(one.draw != two.draw);
+}
+
+TEST_CASE("roots and certificate that change together are never apart on disk") {
+  TwoRoots two;
+  Folder folder;
+  REQUIRE(save_credentials(folder.path, two.a.node(5, model::NodeRole::worker)));
+  const NodeCredentials fresh = two.b.node(5, model::NodeRole::worker);
+  // node.pem can't be replaced: what is there before the last step must still be good.
+  fs::create_directory(folder.path / "node.pem.new");
+  std::ofstream(folder.path / "node.pem.new" / "in the way") << "x";
+  REQUIRE_FALSE(save_credentials(folder.path, fresh));
+  const auto between = load_credentials(folder.path);
+  REQUIRE(between);
+  CHECK((*between)->identity.node == fresh.identity.node);
+  fs::remove_all(folder.path / "node.pem.new");
+  REQUIRE(save_credentials(folder.path, fresh));
+  const auto after = load_credentials(folder.path);
+  REQUIRE(after);
+  CHECK((*after)->root_pem == two.b.root.certificate_pem);
+  CHECK((*after)->certificate_pem == fresh.certificate_pem);
+}
+
+TEST_CASE("a root that an administrator brings is taken if it is one") {
+  World world;
+  const auto given = check_given_root(world.root.certificate_pem, world.root.key_pem, wall_now());
+  REQUIRE(given);
+  CHECK(given->certificate_pem == world.root.certificate_pem);
+  // Lines before the text, as openssl prints them, are no difference.
+  const auto chatty = check_given_root("subject=CN = x\n" + world.root.certificate_pem,
+                                       world.root.key_pem, wall_now());
+  REQUIRE(chatty);
+  CHECK(*&chatty->certificate_pem == given->certificate_pem);
+}
+
+TEST_CASE("a given root is refused with what is wrong with it") {
+  TwoRoots two;
+  const KeyAndCertificate& root = two.a.root;
+  const auto why = [](const Result<KeyAndCertificate>& given) {
+    return given ? std::string("accepted") : given.error().message;
+  };
+  CHECK(why(check_given_root(root.certificate_pem, two.b.root.key_pem, wall_now())) ==
+        "SigningCAKey: it doesn't belong to SigningCACert");
+  CHECK(why(check_given_root(root.certificate_pem, "", wall_now())) ==
+        "SigningCAKey: it is no private key in PEM");
+  CHECK(why(check_given_root(two.both(), root.key_pem, wall_now())) ==
+        "SigningCACert: more than one certificate");
+  CHECK(why(check_given_root(root.certificate_pem, root.key_pem,
+                             wall_now() + std::chrono::hours(24 * 365 * 19 + 24 * 100))) ==
+        "SigningCACert: it must hold for another year at least");
+  CHECK(why(check_given_root(root.certificate_pem, root.key_pem,
+                             wall_now() + (-std::chrono::hours(2)))) ==
+        "SigningCACert: its time has not begun yet");
+  const NodeCredentials leaf = two.a.node(5, model::NodeRole::worker);
+  CHECK(why(check_given_root(leaf.certificate_pem, leaf.key_pem, wall_now())) ==
+        "SigningCACert: the certificate is not one of an authority");
+  CHECK(why(check_given_root(two.crossed, two.b.root.key_pem, wall_now())) ==
+        "SigningCACert: its path length is 0, so it could never vouch for its successor");
 }
