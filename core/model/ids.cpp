@@ -42,4 +42,11 @@ std::optional<IdBits> parse_id_text(std::string_view text) {
   return bits;
 }
 
+std::optional<IdBits> first_with_prefix(std::string_view prefix) {
+  if (prefix.size() > kIdLength) return std::nullopt;
+  std::string text(prefix);
+  text.resize(kIdLength, '0');
+  return parse_id_text(text);
+}
+
 }  // namespace skep::model

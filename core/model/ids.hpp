@@ -28,6 +28,8 @@ inline constexpr size_t kIdLength = 25;
 
 // 25 characters of [0-9a-z].
 std::string id_text(IdBits bits);
+// The lowest value whose text begins with `prefix`; nullopt if there is none.
+std::optional<IdBits> first_with_prefix(std::string_view prefix);
 // nullopt unless `text` is exactly what id_text would print for some value.
 std::optional<IdBits> parse_id_text(std::string_view text);
 
@@ -51,6 +53,9 @@ using NodeId = Id<struct NodeTag>;
 using ServiceId = Id<struct ServiceTag>;
 using TaskId = Id<struct TaskTag>;
 using NetworkId = Id<struct NetworkTag>;
+using ConfigId = Id<struct ConfigTag>;
+// Of something a client asked for, made by the client: what tells a repetition from a new wish.
+using RequestId = Id<struct RequestTag>;
 
 }  // namespace skep::model
 

@@ -9,7 +9,8 @@
 // point to one. Defaults are those of swarm-semantics §3 and are applied by whoever fills a spec
 // in, so that a stored spec is complete.
 //
-// Not here yet, with their places kept: secrets, configs, mounts, endpoint ports, job modes.
+// Not here yet, with their places kept: secrets, references to configs, mounts, endpoint ports, job
+// modes.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -382,6 +383,25 @@ struct Network {
   std::string subnet;   // CIDR
   std::string gateway;  // address
   bool operator==(const Network&) const = default;
+};
+
+// --- config
+// ------------------------------------------------------------------------------------------
+
+// A small file that the cluster keeps for its services. Only the labels ever change.
+struct ConfigSpec {
+  std::string name;
+  Labels labels;
+  std::string data;        // 1 byte to kConfigDataBytesMax
+  std::string templating;  // "" or "golang": the driver that fills the data in for a task
+  bool operator==(const ConfigSpec&) const = default;
+};
+
+struct Config {
+  ConfigId id;
+  Meta meta;
+  ConfigSpec spec;
+  bool operator==(const Config&) const = default;
 };
 
 }  // namespace skep::model

@@ -288,4 +288,27 @@ Status validate_cluster_spec(const ClusterSpec& spec) {
   return {};
 }
 
+Status validate_config_spec(const ConfigSpec& spec) {
+  const std::string& name = spec.name;
+  const bool good = !name.empty() && name.size() <= kConfigNameLengthMax &&
+                    is_letter_or_digit(name.front()) && is_letter_or_digit(name.back()) &&
+                    std::all_of(name.begin(), name.end(), [](char c) {
+                      return is_letter_or_digit(c) || c == '.' || c == '-' || c == '_';
+                    });
+  if (!good) {
+    return refuse("Name",
+                  "'" + name.substr(0, 200) +
+                      "' is not a valid name: 1 to 64 letters, digits, '.', '-' and '_', with a "
+                      "letter or digit at either end");
+  }
+  SKEP_TRY(validate_labels("Labels", spec.labels, false));
+  if (spec.data.empty() || spec.data.size() > kConfigDataBytesMax) {
+    return refuse("Data", "must be 1 to " + std::to_string(kConfigDataBytesMax) + " bytes");
+  }
+  if (!spec.templating.empty() && spec.templating != "golang") {
+    return refuse("Templating.Name", "the one known driver is \"golang\"");
+  }
+  return {};
+}
+
 }  // namespace skep::model

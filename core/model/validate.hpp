@@ -19,6 +19,8 @@ inline constexpr int64_t kNanoCpusMin = 1'000'000;           // a thousandth of 
 inline constexpr int64_t kMemoryBytesMin = 4 * 1024 * 1024;  // the kernel refuses less
 inline constexpr uint64_t kReplicasMax = 1'000'000;  // bounds one decision, not a design limit
 inline constexpr size_t kLabelsMax = 1024;
+inline constexpr size_t kConfigNameLengthMax = 64;
+inline constexpr size_t kConfigDataBytesMax = 1000 * 1024;
 
 // Letters and digits, with '-' and '_' inside, up to 63 characters. `field` begins the sentence.
 Status validate_name(std::string_view field, std::string_view name);
@@ -30,5 +32,7 @@ Status validate_image_reference(std::string_view field, std::string_view referen
 Status validate_service_spec(const ServiceSpec& spec);
 Status validate_node_spec(const NodeSpec& spec);
 Status validate_cluster_spec(const ClusterSpec& spec);
+// A name of 1 to 64 letters, digits, '.', '-' and '_' that begins and ends with a letter or digit.
+Status validate_config_spec(const ConfigSpec& spec);
 
 }  // namespace skep::model

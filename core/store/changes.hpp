@@ -20,7 +20,7 @@ struct Replaced {
 
 using RowChange =
     std::variant<Replaced<model::Cluster>, Replaced<model::Node>, Replaced<model::Service>,
-                 Replaced<model::Task>, Replaced<model::Network>>;
+                 Replaced<model::Task>, Replaced<model::Network>, Replaced<model::Config>>;
 
 // One applied transaction.
 struct Applied {

@@ -7,10 +7,15 @@
 namespace skep::store {
 namespace {
 
-template <class Map, class Key>
-auto find_row(const Map& map, const Key& key) -> typename Map::mapped_type {
-  const auto it = map.find(key);
-  return it == map.end() ? nullptr : it->second;
+template <class Key, class T>
+Row<T> row_of(const Table<Key, Row<T>>& table, const Key& key) {
+  const Row<T>* row = table.find(key);
+  return row == nullptr ? nullptr : *row;
+}
+
+template <class Id, class T>
+void walk(const Table<Id, Row<T>>& table, const Id& from, const View::Walk<T>& visit) {
+  table.walk(from, [&](const Id&, const Row<T>& row) { return visit(row); });
 }
 
 template <class T>
@@ -30,6 +35,23 @@ void unindex(Map& index, const Id& key, const Entry& task) {
   if (it->second.empty()) index.erase(it);
 }
 
+template <class Id>
+void rename(std::map<std::string, Id, std::less<>>& names, Id id, const std::string* before,
+            const std::string* after) {
+  if (before != nullptr && after != nullptr && *before == *after) return;
+  if (before != nullptr) {
+    const auto it = names.find(lower_case(*before));
+    if (it != names.end() && it->second == id) names.erase(it);
+  }
+  if (after != nullptr) names[lower_case(*after)] = id;
+}
+
+template <class Id>
+Id id_named(const std::map<std::string, Id, std::less<>>& names, std::string_view name) {
+  const auto it = names.find(lower_case(name));
+  return it == names.end() ? Id{} : it->second;
+}
+
 }  // namespace
 
 std::string lower_case(std::string_view text) {
@@ -40,123 +62,156 @@ std::string lower_case(std::string_view text) {
   return lower;
 }
 
-Applied Store::apply(uint64_t index, const Transaction& transaction) {
+const Applied& Store::apply(uint64_t index, const Transaction& transaction) {
   SKEP_ASSERT(index > applied_index_, "entries are applied in order, once");
   applied_index_ = index;
   Applied out{index, transaction.time, {}};
   out.changes.reserve(transaction.changes.size());
-  for (const Change& change : transaction.changes) {
-    if (const auto* gone = std::get_if<Erase>(&change)) {
-      erase(*gone, out);
-    } else if (const auto* spec = std::get_if<SpecRow>(&change)) {
-      specs_[spec->key].spec = spec->spec;
-      touched_specs_.insert(spec->key);
-    } else {
-      std::visit(
-          [&]<class C>(const C& upsert) {
-            if constexpr (!std::is_same_v<C, Erase> && !std::is_same_v<C, SpecRow>) {
-              put(upsert.row, out);
-            }
-          },
-          change);
-    }
-  }
+  for (const Change& change : transaction.changes) put(change, out);
   drop_unreferenced_specs();
-  return out;
+  remember(transaction);
+  return feed_.add(std::move(out));
 }
 
-void Store::put(const Row<model::Cluster>& row, Applied& out) {
-  Row<model::Cluster> after = stamped(row, cluster_, out.version, out.time);
-  out.changes.emplace_back(Replaced<model::Cluster>{cluster_, after});
-  cluster_ = std::move(after);
+void Store::put(const Change& change, Applied& out) {
+  if (const auto* cluster = std::get_if<Upsert<model::Cluster>>(&change)) {
+    Row<model::Cluster> after = stamped(cluster->row, state_.cluster, out.version, out.time);
+    out.changes.emplace_back(Replaced<model::Cluster>{state_.cluster, after});
+    state_.cluster = std::move(after);
+  } else if (const auto* node = std::get_if<Upsert<model::Node>>(&change)) {
+    put(state_.nodes, node->row, out);
+  } else if (const auto* service = std::get_if<Upsert<model::Service>>(&change)) {
+    put(state_.services, service->row, out);
+  } else if (const auto* task = std::get_if<Upsert<model::Task>>(&change)) {
+    put(state_.tasks, task->row, out);
+  } else if (const auto* network = std::get_if<Upsert<model::Network>>(&change)) {
+    put(state_.networks, network->row, out);
+  } else if (const auto* config = std::get_if<Upsert<model::Config>>(&change)) {
+    put(state_.configs, config->row, out);
+  } else if (const auto* spec = std::get_if<SpecRow>(&change)) {
+    state_.specs.at(spec->key) = spec->spec;
+    touched_specs_.insert(spec->key);
+  } else {
+    erase(std::get<Erase>(change), out);
+  }
 }
 
-void Store::put(const Row<model::Node>& row, Applied& out) {
-  Row<model::Node>& place = nodes_[row->id];
-  Row<model::Node> after = stamped(row, place, out.version, out.time);
-  out.changes.emplace_back(Replaced<model::Node>{place, after});
+template <class T>
+void Store::put(Table<decltype(T::id), Row<T>>& table, const Row<T>& row, Applied& out) {
+  Row<T>& place = table.at(row->id);
+  Row<T> after = stamped(row, place, out.version, out.time);
+  index(place, after);
+  out.changes.emplace_back(Replaced<T>{place, after});
   place = std::move(after);
 }
 
-void Store::put(const Row<model::Network>& row, Applied& out) {
-  Row<model::Network>& place = networks_[row->id];
-  Row<model::Network> after = stamped(row, place, out.version, out.time);
-  out.changes.emplace_back(Replaced<model::Network>{place, after});
-  place = std::move(after);
-}
-
-void Store::put(const Row<model::Service>& row, Applied& out) {
-  Row<model::Service>& place = services_[row->id];
-  Row<model::Service> after = stamped(row, place, out.version, out.time);
-  index_service(place, after);
-  out.changes.emplace_back(Replaced<model::Service>{place, after});
-  place = std::move(after);
-}
-
-void Store::put(const Row<model::Task>& row, Applied& out) {
-  Row<model::Task>& place = tasks_[row->id];
-  Row<model::Task> after = stamped(row, place, out.version, out.time);
-  index_task(place, after);
-  out.changes.emplace_back(Replaced<model::Task>{place, after});
-  place = std::move(after);
+template <class T>
+void Store::drop(Table<decltype(T::id), Row<T>>& table, model::IdBits bits, Applied& out) {
+  const decltype(T::id) id{bits};
+  Row<T> before = row_of(table, id);
+  if (!before) return;
+  table.erase(id);
+  index(before, nullptr);
+  out.changes.emplace_back(Replaced<T>{std::move(before), nullptr});
 }
 
 void Store::erase(const Erase& gone, Applied& out) {
-  const auto drop = [&]<class T>(auto& table, model::Id<T> id) {
-    const auto it = table.find(id);
-    using RowType = typename std::remove_reference_t<decltype(table)>::mapped_type;
-    if (it == table.end()) return RowType{};
-    RowType before = std::move(it->second);
-    table.erase(it);
-    return before;
-  };
   switch (gone.kind) {
     case Kind::cluster:
-      out.changes.emplace_back(Replaced<model::Cluster>{cluster_, nullptr});
-      cluster_ = nullptr;
+      out.changes.emplace_back(Replaced<model::Cluster>{state_.cluster, nullptr});
+      state_.cluster = nullptr;
       return;
     case Kind::node:
-      if (auto before = drop(nodes_, model::NodeId{gone.id})) {
-        out.changes.emplace_back(Replaced<model::Node>{std::move(before), nullptr});
-      }
-      return;
+      return drop(state_.nodes, gone.id, out);
     case Kind::service:
-      if (auto before = drop(services_, model::ServiceId{gone.id})) {
-        index_service(before, nullptr);
-        out.changes.emplace_back(Replaced<model::Service>{std::move(before), nullptr});
-      }
-      return;
+      return drop(state_.services, gone.id, out);
     case Kind::task:
-      if (auto before = drop(tasks_, model::TaskId{gone.id})) {
-        index_task(before, nullptr);
-        out.changes.emplace_back(Replaced<model::Task>{std::move(before), nullptr});
-      }
-      return;
+      return drop(state_.tasks, gone.id, out);
     case Kind::network:
-      if (auto before = drop(networks_, model::NetworkId{gone.id})) {
-        out.changes.emplace_back(Replaced<model::Network>{std::move(before), nullptr});
-      }
-      return;
+      return drop(state_.networks, gone.id, out);
+    case Kind::config:
+      return drop(state_.configs, gone.id, out);
     case Kind::spec:
-      specs_.erase({model::ServiceId{gone.id}, gone.version});
+      state_.specs.erase({model::ServiceId{gone.id}, gone.version});
       return;
   }
 }
 
-void Store::index_service(const Row<model::Service>& before, const Row<model::Service>& after) {
+// The first answer stands: an id that comes again in a later entry has been asked of a leader that
+// did not know of it yet, and nothing but the order of the entries can say which one was true.
+void Store::remember(const Transaction& transaction) {
+  for (const Row<AnsweredRequest>& request : transaction.answered) {
+    if (!answer_numbers_.emplace(request->id, next_answer_).second) continue;
+    AnsweredRequest kept = *request;
+    kept.at = transaction.time;
+    state_.answered.at(next_answer_++) = std::make_shared<const AnsweredRequest>(std::move(kept));
+  }
+  while (first_answer_ < next_answer_) {
+    const AnsweredRequest& oldest = **state_.answered.find(first_answer_);
+    if (state_.answered.size() <= kAnswersMax && transaction.time - oldest.at < kAnswersKept) break;
+    answer_numbers_.erase(oldest.id);
+    state_.answered.erase(first_answer_++);
+  }
+}
+
+void Store::load(uint64_t index_loaded, State state) {
+  *this = Store();
+  applied_index_ = index_loaded;
+  feed_.restart(index_loaded);
+  state_ = std::move(state);
+  state_.nodes.each([&](const auto&, const auto& row) { index(nullptr, row); });
+  state_.networks.each([&](const auto&, const auto& row) { index(nullptr, row); });
+  state_.configs.each([&](const auto&, const auto& row) { index(nullptr, row); });
+  state_.services.each([&](const auto&, const auto& row) { index(nullptr, row); });
+  state_.tasks.each([&](const auto&, const auto& row) { index(nullptr, row); });
+  Table<uint64_t, Row<AnsweredRequest>> renumbered;
+  state_.answered.each([&](uint64_t, const Row<AnsweredRequest>& request) {
+    answer_numbers_[request->id] = next_answer_;
+    renumbered.at(next_answer_++) = request;
+  });
+  state_.answered = std::move(renumbered);
+  touched_specs_.clear();
+}
+
+void Store::index(const Row<model::Node>& before, const Row<model::Node>& after) {
+  if (before && after && before->spec.name == after->spec.name &&
+      before->description.hostname == after->description.hostname) {
+    return;
+  }
+  if (before) {
+    node_names_.erase({lower_case(before->spec.name), before->id});
+    node_names_.erase({lower_case(before->description.hostname), before->id});
+  }
   if (after) {
-    service_names_[lower_case(after->name)] = after->id;
+    node_names_.emplace(lower_case(after->spec.name), after->id);
+    node_names_.emplace(lower_case(after->description.hostname), after->id);
+  }
+}
+
+void Store::index(const Row<model::Network>& before, const Row<model::Network>& after) {
+  rename(network_names_, (after ? after : before)->id, before ? &before->name : nullptr,
+         after ? &after->name : nullptr);
+}
+
+void Store::index(const Row<model::Config>& before, const Row<model::Config>& after) {
+  rename(config_names_, (after ? after : before)->id, before ? &before->spec.name : nullptr,
+         after ? &after->spec.name : nullptr);
+}
+
+void Store::index(const Row<model::Service>& before, const Row<model::Service>& after) {
+  rename(service_names_, (after ? after : before)->id, before ? &before->name : nullptr,
+         after ? &after->name : nullptr);
+  if (after) {
     refer({after->id, after->spec_version}, 1);
     if (after->previous_spec_version != 0) refer({after->id, after->previous_spec_version}, 1);
   }
   if (before) {
-    if (!after) service_names_.erase(lower_case(before->name));
     refer({before->id, before->spec_version}, -1);
     if (before->previous_spec_version != 0) refer({before->id, before->previous_spec_version}, -1);
   }
 }
 
-void Store::index_task(const Row<model::Task>& before, const Row<model::Task>& after) {
+void Store::index(const Row<model::Task>& before, const Row<model::Task>& after) {
   if (before && after && before->node == after->node && before->slot == after->slot &&
       before->spec_version == after->spec_version) {
     return;
@@ -174,94 +229,86 @@ void Store::index_task(const Row<model::Task>& before, const Row<model::Task>& a
 }
 
 void Store::refer(const model::SpecKey& key, int64_t by) {
-  const auto it = specs_.find(key);
-  if (it == specs_.end()) return;
-  it->second.references += static_cast<uint64_t>(by);
-  touched_specs_.insert(key);
+  uint64_t& references = spec_references_[key];
+  references += static_cast<uint64_t>(by);
+  if (references == 0) {
+    spec_references_.erase(key);
+    touched_specs_.insert(key);
+  }
 }
 
 void Store::drop_unreferenced_specs() {
   for (const model::SpecKey& key : touched_specs_) {
-    const auto it = specs_.find(key);
-    if (it != specs_.end() && it->second.references == 0) specs_.erase(it);
+    if (spec_references_.count(key) == 0) state_.specs.erase(key);
   }
   touched_specs_.clear();
 }
 
-Transaction Store::dump() const {
-  Transaction all;
-  if (cluster_) all.changes.emplace_back(Upsert<model::Cluster>{cluster_});
-  for (const auto& [key, counted] : specs_) all.changes.emplace_back(SpecRow{key, counted.spec});
-  for (const auto& [id, row] : networks_) all.changes.emplace_back(Upsert<model::Network>{row});
-  for (const auto& [id, row] : nodes_) all.changes.emplace_back(Upsert<model::Node>{row});
-  for (const auto& [id, row] : services_) all.changes.emplace_back(Upsert<model::Service>{row});
-  for (const auto& [id, row] : tasks_) all.changes.emplace_back(Upsert<model::Task>{row});
-  return all;
-}
-
-void Store::load(uint64_t index, const Transaction& snapshot) {
-  *this = Store();
-  applied_index_ = index;
-  for (const Change& change : snapshot.changes) {
-    if (const auto* cluster = std::get_if<Upsert<model::Cluster>>(&change)) {
-      cluster_ = cluster->row;
-    } else if (const auto* node = std::get_if<Upsert<model::Node>>(&change)) {
-      nodes_[node->row->id] = node->row;
-    } else if (const auto* network = std::get_if<Upsert<model::Network>>(&change)) {
-      networks_[network->row->id] = network->row;
-    } else if (const auto* spec = std::get_if<SpecRow>(&change)) {
-      specs_[spec->key].spec = spec->spec;
-    } else if (const auto* service = std::get_if<Upsert<model::Service>>(&change)) {
-      services_[service->row->id] = service->row;
-      index_service(nullptr, service->row);
-    } else if (const auto* task = std::get_if<Upsert<model::Task>>(&change)) {
-      tasks_[task->row->id] = task->row;
-      index_task(nullptr, task->row);
-    }
-  }
-  drop_unreferenced_specs();
-}
-
 Row<model::Node> Store::node(model::NodeId id) const {
-  return find_row(nodes_, id);
+  return row_of(state_.nodes, id);
 }
 Row<model::Service> Store::service(model::ServiceId id) const {
-  return find_row(services_, id);
+  return row_of(state_.services, id);
 }
 Row<model::Task> Store::task(model::TaskId id) const {
-  return find_row(tasks_, id);
+  return row_of(state_.tasks, id);
 }
 Row<model::Network> Store::network(model::NetworkId id) const {
-  return find_row(networks_, id);
+  return row_of(state_.networks, id);
+}
+Row<model::Config> Store::config(model::ConfigId id) const {
+  return row_of(state_.configs, id);
+}
+Row<model::ServiceSpec> Store::spec(const model::SpecKey& key) const {
+  return row_of(state_.specs, key);
 }
 
-Row<model::ServiceSpec> Store::spec(const model::SpecKey& key) const {
-  const auto it = specs_.find(key);
-  return it == specs_.end() ? nullptr : it->second.spec;
+Row<AnsweredRequest> Store::answered(model::RequestId id) const {
+  const auto it = answer_numbers_.find(id);
+  return it == answer_numbers_.end() ? nullptr : *state_.answered.find(it->second);
 }
 
 Row<model::Service> Store::service_by_name(std::string_view name) const {
-  const auto it = service_names_.find(lower_case(name));
-  return it == service_names_.end() ? nullptr : service(it->second);
+  return service(id_named(service_names_, name));
+}
+Row<model::Network> Store::network_by_name(std::string_view name) const {
+  return network(id_named(network_names_, name));
+}
+Row<model::Config> Store::config_by_name(std::string_view name) const {
+  return config(id_named(config_names_, name));
 }
 
-void Store::each_node(const Visit<model::Node>& visit) const {
-  for (const auto& [id, row] : nodes_) visit(row);
+std::vector<Row<model::Node>> Store::nodes_by_name(std::string_view name) const {
+  const std::string wanted = lower_case(name);
+  std::vector<Row<model::Node>> nodes;
+  if (wanted.empty()) return nodes;
+  for (auto it = node_names_.lower_bound({wanted, {}});
+       it != node_names_.end() && it->first == wanted; ++it) {
+    nodes.push_back(node(it->second));
+  }
+  return nodes;
 }
-void Store::each_service(const Visit<model::Service>& visit) const {
-  for (const auto& [id, row] : services_) visit(row);
+
+void Store::walk_nodes(model::NodeId from, const Walk<model::Node>& visit) const {
+  walk(state_.nodes, from, visit);
 }
-void Store::each_task(const Visit<model::Task>& visit) const {
-  for (const auto& [id, row] : tasks_) visit(row);
+void Store::walk_services(model::ServiceId from, const Walk<model::Service>& visit) const {
+  walk(state_.services, from, visit);
 }
-void Store::each_network(const Visit<model::Network>& visit) const {
-  for (const auto& [id, row] : networks_) visit(row);
+void Store::walk_tasks(model::TaskId from, const Walk<model::Task>& visit) const {
+  walk(state_.tasks, from, visit);
+}
+void Store::walk_networks(model::NetworkId from, const Walk<model::Network>& visit) const {
+  walk(state_.networks, from, visit);
+}
+void Store::walk_configs(model::ConfigId from, const Walk<model::Config>& visit) const {
+  walk(state_.configs, from, visit);
 }
 
 void Store::each_task_of_service(model::ServiceId id, const Visit<model::Task>& visit) const {
   const auto it = tasks_by_service_.find(id);
   if (it == tasks_by_service_.end()) return;
-  for (const auto& [slot, task_id] : it->second) visit(tasks_.at(task_id));
+  for (const auto& [slot, task_id] : it->second) visit(*state_.tasks.find(task_id));
 }
 
 void Store::each_task_of_slot(model::ServiceId id, uint64_t slot,
@@ -270,14 +317,14 @@ void Store::each_task_of_slot(model::ServiceId id, uint64_t slot,
   if (it == tasks_by_service_.end()) return;
   for (auto entry = it->second.lower_bound({slot, {}});
        entry != it->second.end() && entry->first == slot; ++entry) {
-    visit(tasks_.at(entry->second));
+    visit(*state_.tasks.find(entry->second));
   }
 }
 
 void Store::each_task_of_node(model::NodeId id, const Visit<model::Task>& visit) const {
   const auto it = tasks_by_node_.find(id);
   if (it == tasks_by_node_.end()) return;
-  for (const model::TaskId task_id : it->second) visit(tasks_.at(task_id));
+  for (const model::TaskId task_id : it->second) visit(*state_.tasks.find(task_id));
 }
 
 }  // namespace skep::store

@@ -14,11 +14,12 @@
 #include <vector>
 
 #include "core/model/objects.hpp"
+#include "core/model/result.hpp"
 
 namespace skep::store {
 
 // The tables of the store.
-enum class Kind : uint8_t { cluster, node, service, task, network, spec };
+enum class Kind : uint8_t { cluster, node, service, task, network, spec, config };
 
 // A service's spec of one version. Never changes under its key.
 struct SpecRow {
@@ -41,12 +42,25 @@ struct Erase {
 };
 
 using Change = std::variant<Upsert<model::Cluster>, Upsert<model::Node>, Upsert<model::Service>,
-                            Upsert<model::Task>, Upsert<model::Network>, SpecRow, Erase>;
+                            Upsert<model::Task>, Upsert<model::Network>, Upsert<model::Config>,
+                            SpecRow, Erase>;
+
+// A client's request whose outcome the cluster knows. It is answered the same when it is asked
+// again, and does nothing then: what makes it safe to repeat a request whose answer was lost.
+struct AnsweredRequest {
+  model::RequestId id;
+  // The transaction's own time; apply() sets it.
+  model::WallTime at;
+  // A few bytes that mean something to who asked, such as the id of the object that was made. An
+  // error is kept only for a request that changed something all the same.
+  Result<std::string> outcome;
+  bool operator==(const AnsweredRequest&) const = default;
+};
 
 struct Transaction {
-  model::WallTime time;    // the leader's when it decided
-  std::string request_id;  // of the request that caused it, for deduplication; empty: none
+  model::WallTime time;  // the leader's when it decided
   std::vector<Change> changes;
+  std::vector<std::shared_ptr<const AnsweredRequest>> answered;  // none is null
 };
 
 // upsert(task): one change from a value.

@@ -18,4 +18,8 @@ namespace skep::store {
 std::string encode(const Transaction& transaction);
 Result<Transaction> decode_transaction(std::string_view bytes);
 
+// What each adds to the bytes of its transaction.
+size_t encoded_bytes(const Change& change);
+size_t encoded_bytes(const AnsweredRequest& request);
+
 }  // namespace skep::store

@@ -8,6 +8,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
+#include "core/store/split.hpp"
+#include "core/store/state_codec.hpp"
 #include "core/store/transaction_codec.hpp"
 #include "daemon/base/clock.hpp"
 #include "daemon/base/log.hpp"
@@ -15,34 +17,9 @@
 namespace skep::manager {
 namespace {
 
-// Splits a difference into transactions that each fit an entry. Draft::changes() is in an order in
-// which every prefix is a valid state, as long as a spec stays with the service behind it.
-void split(const store::Transaction& whole,
-           std::vector<std::pair<store::Transaction, std::string>>& out) {
-  std::string bytes = store::encode(whole);
-  if (bytes.size() < raft::kEntryBytesMax || whole.changes.size() < 2) {
-    out.emplace_back(whole, std::move(bytes));
-    return;
-  }
-  size_t middle = whole.changes.size() / 2;
-  if (std::holds_alternative<store::SpecRow>(whole.changes[middle - 1])) ++middle;
-  if (middle == whole.changes.size()) middle -= std::min<size_t>(middle, 2);
-  if (middle == 0) {  // a spec and its service: nothing to part
-    out.emplace_back(whole, std::move(bytes));
-    return;
-  }
-  store::Transaction first{whole.time, whole.request_id, {}};
-  store::Transaction second{whole.time, whole.request_id, {}};
-  const auto cut = whole.changes.begin() + static_cast<ptrdiff_t>(middle);
-  first.changes.assign(whole.changes.begin(), cut);
-  second.changes.assign(cut, whole.changes.end());
-  split(first, out);
-  split(second, out);
-}
-
 // What raft would refuse of a decision in parts. Asked before the first part is proposed: tasks
 // that committed while their spec did not would be a state nobody can carry on from.
-Status acceptable(const std::vector<std::pair<store::Transaction, std::string>>& parts) {
+Status acceptable(const std::vector<store::Part>& parts) {
   size_t total = 0;
   for (const auto& [transaction, bytes] : parts) {
     total += bytes.size();
@@ -68,9 +45,9 @@ Result<std::unique_ptr<Queue>> Queue::open(asio::io_context& loop,
   SKEP_TRY_ASSIGN(queue->member_, RaftMember::open(loop, std::move(log), loaded, ids.next().low,
                                                    queue->member_events()));
   if (!loaded.snapshot.state.empty()) {
-    auto state = store::decode_transaction(loaded.snapshot.state);
+    auto state = store::decode_state(loaded.snapshot.state);
     if (!state) return fail(state.error().within("the snapshot can't be read"));
-    queue->store_.load(loaded.snapshot.at.index.value, *state);
+    queue->store_.load(loaded.snapshot.at.index.value, std::move(*state));
   }
   return queue;
 }
@@ -209,8 +186,7 @@ void Queue::pump() {
 }
 
 void Queue::propose(const store::Draft& draft, model::WallTime now, std::vector<Answer> answers) {
-  std::vector<std::pair<store::Transaction, std::string>> parts;
-  split({now, "", draft.changes()}, parts);
+  std::vector<store::Part> parts = store::split(draft, now, raft::kEntryBytesMax);
   in_flight_.emplace();
   in_flight_->answers = std::move(answers);
   if (const Status accepted = acceptable(parts); !accepted) {
@@ -225,7 +201,7 @@ void Queue::propose(const store::Draft& draft, model::WallTime now, std::vector<
     ids.push_back(member_->next_proposal());
     in_flight_->proposals.emplace(ids.back(), std::move(transaction));
   }
-  for (size_t i = 0; i < ids.size(); ++i) member_->propose(ids[i], std::move(parts[i].second));
+  for (size_t i = 0; i < ids.size(); ++i) member_->propose(ids[i], std::move(parts[i].bytes));
 }
 
 void Queue::apply(const raft::Committed& committed) {
@@ -249,8 +225,7 @@ void Queue::apply(const raft::Committed& committed) {
     last_time_ = transaction.time;
     last_mono_ = base::mono_now();
   }
-  const store::Applied applied = store_.apply(committed.entry.index.value, transaction);
-  events_.applied(applied);
+  events_.applied(store_.apply(committed.entry.index.value, transaction));
   if (own && in_flight_->proposals.empty()) {
     const InFlight finished = std::move(*in_flight_);
     in_flight_.reset();
@@ -260,8 +235,8 @@ void Queue::apply(const raft::Committed& committed) {
 }
 
 Status Queue::load(raft::Index at, const std::string& state) {
-  SKEP_TRY_ASSIGN(const store::Transaction rows, store::decode_transaction(state));
-  store_.load(at.value, rows);
+  SKEP_TRY_ASSIGN(store::State rows, store::decode_state(state));
+  store_.load(at.value, std::move(rows));
   if (events_.reloaded) events_.reloaded();
   return {};
 }
@@ -293,9 +268,8 @@ void Queue::maybe_snapshot() {
   if (!cluster || stopped_ || member_->saving_snapshot()) return;
   const uint64_t applied = store_.applied_index();
   if (applied < raft().snapshot_index().value + cluster->spec.snapshot_interval) return;
-  // The rows are immutable, so only the pointers are copied here; the encoding is the disk
-  // thread's.
-  const auto state = std::make_shared<const store::Transaction>(store_.dump());
+  // A copy of the state costs a moment; the encoding is the disk thread's.
+  const auto state = std::make_shared<const store::State>(store_.dump());
   member_->take_snapshot({applied}, cluster->spec.log_entries_for_slow_followers,
                          [state] { return store::encode(*state); });
 }

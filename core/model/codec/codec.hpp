@@ -14,6 +14,8 @@
 
 namespace skep::proto {
 class Cluster;
+class Config;
+class ConfigSpec;
 class Network;
 class Node;
 class NodeDescription;
@@ -39,6 +41,8 @@ void encode(const model::TaskSpec& from, proto::TaskSpec* to);
 void encode(const model::Task& from, proto::Task* to);
 void encode(const model::TaskStatus& from, proto::TaskStatus* to);
 void encode(const model::Network& from, proto::Network* to);
+void encode(const model::Config& from, proto::Config* to);
+void encode(const model::ConfigSpec& from, proto::ConfigSpec* to);
 
 Result<model::Cluster> decode(const proto::Cluster& from);
 Result<model::Node> decode(const proto::Node& from);
@@ -51,5 +55,7 @@ Result<model::TaskSpec> decode(const proto::TaskSpec& from);
 Result<model::Task> decode(const proto::Task& from);
 Result<model::TaskStatus> decode(const proto::TaskStatus& from);
 Result<model::Network> decode(const proto::Network& from);
+Result<model::Config> decode(const proto::Config& from);
+Result<model::ConfigSpec> decode(const proto::ConfigSpec& from);
 
 }  // namespace skep::codec

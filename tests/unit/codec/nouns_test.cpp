@@ -4,6 +4,7 @@
 
 #include "core/model/codec/cluster.pb.h"
 #include "core/model/codec/codec.hpp"
+#include "core/model/codec/config.pb.h"
 #include "core/model/codec/network.pb.h"
 #include "core/model/codec/node.pb.h"
 #include "core/model/codec/service.pb.h"
@@ -80,6 +81,7 @@ TEST_CASE("every noun with every field set comes back equal") {
   survives<proto::Task>(samples::task());
   survives<proto::TaskStatus>(samples::task().status);
   survives<proto::Network>(samples::network());
+  survives<proto::Config>(samples::config());
 }
 
 TEST_CASE("the samples leave no field of a message unset") {
@@ -89,6 +91,7 @@ TEST_CASE("the samples leave no field of a message unset") {
   sample_is_full<proto::ServiceSpec>(samples::service_spec());
   sample_is_full<proto::Task>(samples::task());
   sample_is_full<proto::Network>(samples::network());
+  sample_is_full<proto::Config>(samples::config());
 }
 
 TEST_CASE("absent optional parts stay absent") {

@@ -135,4 +135,8 @@ inline model::Network network() {
           true,       true,  true,      "10.0.0.0/24", "10.0.0.1"};
 }
 
+inline model::Config config() {
+  return {{{22, 23}}, kMeta, {"site.conf", {{"a", "b"}}, std::string("x\0\xff", 3), "golang"}};
+}
+
 }  // namespace skep::samples

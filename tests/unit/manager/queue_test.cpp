@@ -327,7 +327,7 @@ TEST_CASE("the cluster's time goes on from the last entry though the clock was s
   const size_t index = disk.content.entries.back().index.value + 1;
   Disk later;
   later.content = disk.content;
-  store::Transaction transaction{ahead, "", {store::upsert(*bench.queue->store().cluster())}};
+  store::Transaction transaction{ahead, {store::upsert(*bench.queue->store().cluster())}, {}};
   later.content.entries.push_back(
       {later.content.hard_state.term, raft::Index{index}, raft::EntryKind::normal,
        std::make_shared<const std::string>(store::encode(transaction))});

@@ -31,7 +31,7 @@ World::World(size_t nodes) {
 
 void World::commit(const store::Draft& draft) {
   if (draft.empty()) return;
-  store_.apply(++index_, store::Transaction{now_, "", draft.changes()});
+  store_.apply(++index_, draft.transaction(now_));
 }
 
 void World::pass(model::Nanoseconds by) {
