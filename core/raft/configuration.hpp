@@ -69,6 +69,7 @@ class ConfigurationHistory {
   ConfigurationHistory(Index snapshot, Configuration configuration);
 
   const Configuration& effective() const { return steps_.back().second; }
+  Index effective_since() const { return steps_.back().first; }
   // The one in force at `index`, which is not below the snapshot's.
   const Configuration& at(Index index) const;
   // Requires: index is above all earlier ones.

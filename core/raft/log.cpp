@@ -53,9 +53,36 @@ Term Log::last_term() const {
 }
 
 std::optional<Term> Log::term_at(Index index) const {
+  if (!index) return Term{};
   if (index == snapshot_.index) return snapshot_.term;
   if (index <= base_ || index > last_index()) return std::nullopt;
   return at(index).term;
+}
+
+bool Log::reaches_back_to(Index first) const {
+  return first > base_ && term_at(first.previous()).has_value();
+}
+
+std::vector<Entry> Log::slice(Index first) const {
+  SKEP_ASSERT(reaches_back_to(first), "a member is given what is in memory");
+  std::vector<Entry> entries;
+  size_t bytes = 0;
+  for (Index i = first; i <= last_index() && entries.size() < kAppendEntriesMax; i = i.next()) {
+    bytes += at(i).bytes->size();
+    if (!entries.empty() && bytes > kAppendBytesMax) break;
+    entries.push_back(at(i));
+  }
+  return entries;
+}
+
+Index Log::last_not_after(Index index, Term term) const {
+  Index candidate = std::min(index, last_index());
+  while (candidate) {
+    const std::optional<Term> here = term_at(candidate);
+    if (!here || *here <= term) break;
+    candidate = candidate.previous();
+  }
+  return candidate;
 }
 
 const Entry& Log::at(Index index) const {
@@ -67,6 +94,7 @@ const Entry& Log::at(Index index) const {
 void Log::append(Entry entry) {
   SKEP_ASSERT(entry.index == last_index().next(), "entries are appended without gaps");
   SKEP_ASSERT(entry.term >= last_term(), "terms never go back along the log");
+  SKEP_ASSERT(!installing(), "the log takes nothing on while a snapshot takes its place");
   if (entry.kind == EntryKind::configuration) {
     Result<Configuration> configuration = decode_configuration(*entry.bytes);
     SKEP_ASSERT(configuration.has_value(), "checked by whoever received or made the entry");
@@ -104,8 +132,18 @@ void Log::take_batch(Epoch epoch, Persist* into) {
   in_flight_ = InFlight{epoch, handed_out_};
 }
 
+void Log::take_installation(Epoch epoch, const SnapshotPointer& at) {
+  SKEP_ASSERT(!in_flight_, "one persist at a time");
+  SKEP_ASSERT(at.index > snapshot_.index, "a snapshot never goes back");
+  in_flight_ = InFlight{epoch, at.index, at};
+}
+
 bool Log::complete_batch(Epoch epoch) {
   if (!in_flight_ || in_flight_->epoch != epoch) return false;
+  if (in_flight_->install) {
+    *this = Log(*in_flight_->install, in_flight_->install->index, {});
+    return true;
+  }
   durable_ = std::max(durable_, in_flight_->last);
   in_flight_.reset();
   return true;

@@ -7,6 +7,9 @@
 // to the disk. Its completion counts only if nothing it wrote was overwritten meanwhile: an entry
 // (i, t1) that became (i, t2) and then (i, t1) again must not be taken for durable because of the
 // first write, so a truncation into the batch voids it.
+//
+// A received snapshot is such a batch too: it takes the place of the whole log, history of
+// configurations included, when it is durable; until then the old log stands and takes nothing on.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -26,18 +29,32 @@ class Log {
 
   Index last_index() const { return {base_.value + entries_.size()}; }
   Term last_term() const;
-  // nullopt: compacted away, or above the end.
+  // nullopt: compacted away, or above the end. Index 0 has term 0.
   std::optional<Term> term_at(Index index) const;
+  // Entries from `first` on can be given to a member: they and the term before them are in memory.
+  bool reaches_back_to(Index first) const;
+  // Entries from `first` on, at least one if there is any, else bounded for one append message.
+  // Requires: reaches_back_to(first).
+  std::vector<Entry> slice(Index first) const;
+  // The last index not above `index` whose term is not above `term`, or the last one that is known
+  // to be there: where this log and another one, which has `term` at `index`, may agree.
+  Index last_not_after(Index index, Term term) const;
   // Requires: base < index <= last_index().
   const Entry& at(Index index) const;
   Index snapshot_index() const { return snapshot_.index; }
   const SnapshotPointer& snapshot() const { return snapshot_; }
   const Configuration& configuration() const { return configurations_.effective(); }
+  // Of the entry that the effective configuration came with, or of the snapshot.
+  Index configuration_index() const { return configurations_.effective_since(); }
   // Requires: index is at or above the snapshot.
   const Configuration& configuration_at(Index index) const { return configurations_.at(index); }
   Index durable() const { return durable_; }
 
-  // Requires: entry.index == last_index() + 1; a configuration entry's bytes are valid.
+  // What the disk was asked to write, whether it has answered or not.
+  Index handed_out() const { return handed_out_; }
+
+  // Requires: entry.index == last_index() + 1; a configuration entry's bytes are valid; no
+  // installation is in flight.
   void append(Entry entry);
   // Drops entries from `first` on and gives back the configuration before them. Requires: first is
   // above the snapshot.
@@ -48,7 +65,12 @@ class Log {
   // Moves the next batch (bounded by kPersistBytesMax, at least one entry) into flight. Requires:
   // none is in flight.
   void take_batch(Epoch epoch, Persist* into);
-  // The batch of `epoch` is durable. False, and nothing counts, if another one is in flight.
+  // A snapshot from elsewhere moves into flight. Requires: none is in flight; the snapshot ends
+  // above the last one.
+  void take_installation(Epoch epoch, const SnapshotPointer& at);
+  bool installing() const { return in_flight_ && in_flight_->install; }
+  // The batch of `epoch` is durable. False, and nothing counts, if another one is in flight. After
+  // an installation the log is empty and begins at its snapshot.
   bool complete_batch(Epoch epoch);
 
   // A snapshot through `index` is durable; forgets entries up to index - keep. Returns the new
@@ -59,6 +81,7 @@ class Log {
   struct InFlight {
     Epoch epoch;
     Index last;  // durable once it completes; lowered by truncation
+    std::optional<SnapshotPointer> install = std::nullopt;
   };
 
   Log(SnapshotPointer snapshot, Index base, std::deque<Entry> entries);

@@ -1,39 +1,31 @@
 // One step of consensus; see the header for the rules it keeps. Every step ends the same way:
-// commit what may be, hand out what is committed, answer reads, ask for the next persist.
+// commit what may be, hand it out, let the members, the reads and the election move on, ask for the
+// next persist, and answer whom the disk lets us answer.
 // SPDX-License-Identifier: Apache-2.0
 #include "core/raft/raft.hpp"
 
 #include <algorithm>
 
+#include "core/raft/quorum.hpp"
+#include "core/raft/validate.hpp"
+
 namespace skep::raft {
 namespace {
 
-Status only_one_voter(const Configuration& configuration) {
-  if (configuration.voters.size() != 1 || !configuration.learners.empty() ||
-      configuration.is_joint()) {
-    return fail(ErrorKind::unimplemented,
-                "a manager group of " + std::to_string(configuration.voters.size()) +
-                    " voters and " + std::to_string(configuration.learners.size()) +
-                    " learners: this version carries one voter");
-  }
-  return {};
+// Incarnations remembered: members, and those who were or may become one.
+constexpr size_t kIncarnationsMax = 2 * kMembersMax;
+
+std::string member(RaftId id) {
+  return "raft member " + std::to_string(id.value);
 }
 
 }  // namespace
 
 Result<Raft> Raft::start(Options options, Restored restored, Tick now) {
-  for (const Entry& entry : restored.entries) {
-    // Every one in the log, not the last alone: any of them may be the one that committed.
-    if (entry.kind != EntryKind::configuration) continue;
-    SKEP_TRY_ASSIGN(const Configuration configuration, decode_configuration(*entry.bytes));
-    SKEP_TRY(only_one_voter(configuration));
-  }
-  SKEP_TRY(only_one_voter(restored.snapshot.configuration));
+  if (!options.self) return fail(ErrorKind::invalid, "raft: a member needs an id");
+  const bool blank = !restored.snapshot.index && restored.snapshot.configuration == Configuration{};
+  if (!blank) SKEP_TRY(check(restored.snapshot.configuration));
   SKEP_TRY_ASSIGN(Log log, Log::restore(std::move(restored.snapshot), std::move(restored.entries)));
-  if (!log.configuration().is_voter(options.self)) {
-    return fail(ErrorKind::precondition,
-                "raft member " + std::to_string(options.self.value) + " is not a voter");
-  }
   if (restored.hard_state.commit > log.last_index()) {
     return fail(ErrorKind::internal,
                 "raft log: entries up to " + std::to_string(restored.hard_state.commit.value) +
@@ -56,18 +48,27 @@ Raft::Raft(Options options, Log log, HardState hard_state, Tick now)
       commit_(std::max(hard_state.commit, log_.snapshot_index())),
       handed_out_(log_.snapshot_index()) {
   hard_state_.commit = commit_;
+  wire_read_ = {options_.random()};
+  Follower follower;
   // Nobody else could win or be disturbed, so a lone voter does not wait out a timeout.
-  role_ = Follower{{}, alone() ? now : election_deadline(now)};
+  follower.election_at = alone() ? now : election_deadline(now);
+  role_ = std::move(follower);
 }
 
 Output Raft::step(Input input, Tick now) {
   Output out;
   std::visit([&](auto&& one) { on(std::forward<decltype(one)>(one), now, out); }, std::move(input));
   if (broken_) return out;
+  advance_election(now, out);
   advance_commit();
   hand_out_committed(out);
-  answer_reads(out);
-  ask_to_persist(out);
+  advance_membership(now, out);
+  replicate(now, out);
+  serve_reads(out);
+  ask_leader(now, out);
+  advance_handover(now, out);
+  ask_to_persist(now, out);
+  acknowledge(out);
   return out;
 }
 
@@ -79,7 +80,18 @@ RoleName Raft::role() const {
 
 bool Raft::leader_is_ready() const {
   const Leader* leader = std::get_if<Leader>(&role_);
-  return leader != nullptr && commit_ >= leader->first_index;
+  return leader != nullptr && handed_out_ >= leader->first_index;
+}
+
+RaftId Raft::leader() const {
+  if (is_leader()) return options_.self;
+  const Follower* follower = std::get_if<Follower>(&role_);
+  return follower == nullptr ? RaftId{} : follower->leader;
+}
+
+bool Raft::transferring() const {
+  const Leader* leader = std::get_if<Leader>(&role_);
+  return leader != nullptr && leader->handover.has_value();
 }
 
 SnapshotPointer Raft::snapshot_pointer(Index applied) const {
@@ -92,23 +104,24 @@ SnapshotPointer Raft::snapshot_pointer(Index applied) const {
 
 // --- inputs --------------------------------------------------------------------------------
 
-void Raft::on(TimePassed, Tick now, Output& out) {
+void Raft::on(const TimePassed&, Tick now, Output& out) {
   if (broken_) return;
-  if (const Follower* follower = std::get_if<Follower>(&role_)) {
-    if (now >= follower->election_at) campaign(now, out);
-  } else if (Candidate* candidate = std::get_if<Candidate>(&role_)) {
-    // A lone candidate waits for its own disk; a new term would only ask the disk for more.
-    if (now >= candidate->retry_at && !alone()) campaign(now, out);
+  if (is_leader()) {
+    lead(now, out);
+  } else {
+    election_timeout(now, out);
   }
 }
 
-void Raft::on(Propose proposal, Tick, Output& out) {
+void Raft::on(Propose proposal, Tick now, Output& out) {
   const auto drop = [&](ErrorKind kind, std::string why) {
     out.dropped.push_back({proposal.id, {kind, std::move(why)}});
   };
   if (broken_) return drop(ErrorKind::unavailable, broken_->message);
   Leader* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return drop(ErrorKind::unavailable, "this manager is not the leader");
+  if (leader->handover)
+    return drop(ErrorKind::unavailable, "this manager is handing over its lead");
   if (proposal.bytes.size() > kEntryBytesMax) {
     return drop(ErrorKind::too_large, "a change of " + std::to_string(proposal.bytes.size()) +
                                           " bytes: the limit is " + std::to_string(kEntryBytesMax));
@@ -116,151 +129,181 @@ void Raft::on(Propose proposal, Tick, Output& out) {
   if (leader->uncommitted_bytes + proposal.bytes.size() > kUncommittedBytesMax) {
     return drop(ErrorKind::exhausted, "too many changes wait for the disk");
   }
-  leader->uncommitted_bytes += proposal.bytes.size();
-  const Index index = append(EntryKind::normal, std::move(proposal.bytes));
+  const Index index = append(EntryKind::normal, std::move(proposal.bytes), now);
   leader->waiting.push_back({index, proposal.id});
 }
 
-void Raft::on(ChangeConfiguration change, Tick, Output& out) {
-  out.dropped.push_back(
-      {change.id, {ErrorKind::unimplemented, "changing the members of the manager group"}});
-}
-
-// A group of one has nobody to hand over to, and a snapshot that nobody sends.
-void Raft::on(const TransferLeadership&, Tick, Output&) {}
-void Raft::on(const ChunkRead&, Tick, Output&) {}
-void Raft::on(const ChunkStored&, Tick, Output&) {}
-
-void Raft::on(ReadRequest read, Tick, Output& out) {
-  Leader* leader = std::get_if<Leader>(&role_);
-  if (leader == nullptr) {
-    const std::string why = broken_ ? broken_->message : "this manager is not the leader";
-    out.reads.push_back({read.id, fail(ErrorKind::unavailable, why)});
-  } else if (leader->reads.size() >= kPendingReadsMax) {
-    out.reads.push_back({read.id, fail(ErrorKind::exhausted, "too many reads wait for a leader")});
-  } else {
-    leader->reads.push_back(read.id);
-  }
-}
-
-void Raft::on(PersistDone done, Tick, Output& out) {
+void Raft::on(const PersistDone& done, Tick, Output& out) {
   // Late, doubled or unasked for: it says nothing about what the log holds now.
-  if (broken_ || !log_.complete_batch(done.epoch)) return;
+  if (broken_) return;
+  const bool install = log_.installing();
+  if (!log_.complete_batch(done.epoch)) return;
   durable_hard_state_ = done.hard_state;
-  count_own_vote(done.hard_state, out);
+  if (install) installed(log_.snapshot(), out);
 }
 
-void Raft::on(PersistFailed failed, Tick now, Output& out) {
+void Raft::on(const PersistFailed& failed, Tick now, Output& out) {
   if (broken_) return;
   broken_ = Error{ErrorKind::internal, "the raft log can't be written: " + failed.reason};
-  give_up_role(broken_->message, now, out);
+  become_follower(hard_state_.term, {}, broken_->message, now, out);
 }
 
-void Raft::on(SnapshotTaken taken, Tick, Output& out) {
+void Raft::on(const SnapshotTaken& taken, Tick, Output& out) {
   // An older one than the last is late and has nothing left to free.
   if (broken_ || taken.index <= log_.snapshot_index()) return;
   SKEP_ASSERT(taken.index <= handed_out_, "only applied entries go into a snapshot");
   out.compact_through = log_.compact(taken.index, taken.keep_entries);
 }
 
-void Raft::on(Message message, Tick, Output& out) {
-  const auto refuse = [&](ErrorKind kind, std::string why) {
-    out.refused.push_back({message.from, {kind, std::move(why)}});
-  };
-  if (message.cluster != options_.cluster) {
-    return refuse(ErrorKind::denied, "the sender belongs to another cluster");
-  }
-  if (message.to != options_.self) {
-    return refuse(ErrorKind::denied, "meant for raft member " + std::to_string(message.to.value));
-  }
-  refuse(ErrorKind::unimplemented, "messages between managers: this version carries one voter");
-}
+// --- messages and terms --------------------------------------------------------------------
 
-// --- elections -----------------------------------------------------------------------------
-
-bool Raft::alone() const {
-  return log_.configuration().voters.size() == 1 && log_.configuration().is_voter(options_.self);
-}
-
-Tick Raft::election_deadline(Tick now) {
-  // Modulo, not std::uniform_int_distribution: that one differs between standard libraries, and a
-  // seed has to give the same run everywhere.
-  const uint64_t spread = kElectionTicksMax - kElectionTicksMin + 1;
-  return {now.value + kElectionTicksMin + options_.random() % spread};
-}
-
-// The pre-vote of a lone voter is its own and costs nothing, so it is not a state here.
-void Raft::campaign(Tick now, Output& out) {
-  hard_state_.term = hard_state_.term.next();
-  hard_state_.vote = options_.self;
-  role_ = Candidate{election_deadline(now), {}};
-  out.role_changes.push_back({RoleName::candidate, hard_state_.term, {}, "no leader is known"});
-}
-
-void Raft::count_own_vote(const HardState& durable, Output& out) {
-  Candidate* candidate = std::get_if<Candidate>(&role_);
-  if (candidate == nullptr || durable.term != hard_state_.term || durable.vote != options_.self) {
+void Raft::on(Message message, Tick now, Output& out) {
+  if (broken_) return;
+  if (Status fit = admit(message); !fit) {
+    out.refused.push_back({message.from, std::move(fit).error()});
     return;
   }
-  if (!log_.configuration().is_voter(options_.self)) return;
-  candidate->granted = {options_.self};
-  if (candidate->granted.size() > log_.configuration().voters.size() / 2) become_leader(out);
+  if (!settle_term(message, now, out)) return;
+  const Sender from{message.from, message.term};
+  std::visit([&](auto& body) { receive(from, body, now, out); }, message.body);
 }
 
-void Raft::become_leader(Output& out) {
-  // What the last term left uncommitted still takes room until this term's no-op commits it.
-  size_t uncommitted = 0;
-  for (Index i = commit_.next(); i <= log_.last_index(); i = i.next()) {
-    uncommitted += log_.at(i).bytes->size();
+Status Raft::admit(const Message& message) {
+  if (message.cluster != options_.cluster) {
+    return fail(ErrorKind::denied, "the sender belongs to another cluster");
   }
-  Leader leader;
-  leader.first_index = append(EntryKind::noop, {});
-  leader.uncommitted_bytes = uncommitted;
-  role_ = std::move(leader);
-  out.role_changes.push_back(
-      {RoleName::leader, hard_state_.term, options_.self, "elected by a majority"});
-}
-
-void Raft::give_up_role(const std::string& reason, Tick now, Output& out) {
-  if (const Leader* leader = std::get_if<Leader>(&role_)) {
-    for (const Leader::Waiting& waiting : leader->waiting) {
-      out.dropped.push_back({waiting.proposal, {ErrorKind::unknown_outcome, reason}});
+  if (message.generation != options_.generation) {
+    return fail(ErrorKind::denied, "the sender is of generation " +
+                                       std::to_string(message.generation.value) +
+                                       " of this cluster; here it is generation " +
+                                       std::to_string(options_.generation.value));
+  }
+  if (message.to != options_.self) {
+    return fail(ErrorKind::denied, "meant for " + member(message.to));
+  }
+  SKEP_TRY(check_shape(message));
+  const auto known = incarnations_.find(message.from);
+  if (known == incarnations_.end()) {
+    if (incarnations_.size() < kIncarnationsMax) {
+      incarnations_.emplace(message.from, message.incarnation);
     }
-    for (const ReadId read : leader->reads) {
-      out.reads.push_back({read, fail(ErrorKind::unavailable, reason)});
+  } else if (known->second != message.incarnation) {
+    return fail(ErrorKind::denied, member(message.from) +
+                                       " came back with another disk; it has to join anew, under "
+                                       "an id of its own");
+  }
+  return {};
+}
+
+// Brings the terms in line. False: nothing more is to be done with the message.
+bool Raft::settle_term(const Message& message, Tick now, Output& out) {
+  const VoteRequest* vote = std::get_if<VoteRequest>(&message.body);
+  const AppendRequest* append = std::get_if<AppendRequest>(&message.body);
+  const bool from_leader = append != nullptr || std::holds_alternative<SnapshotChunk>(message.body);
+  if (message.term < hard_state_.term) {
+    // A leader or candidate that is behind learns of the term, else it could stay cut off for ever:
+    // its messages would count for nothing here, and ours are none it has to heed.
+    if (from_leader) {
+      AppendReply reply;
+      reply.rejected = true;
+      if (append != nullptr) reply.previous_index = append->previous_index;
+      if (append != nullptr) reply.round = append->round;
+      send(message.from, reply, out);
+    } else if (vote != nullptr) {
+      send(message.from, VoteReply{vote->pre_vote, false}, out);
     }
+    return false;
   }
-  role_ = Follower{{}, election_deadline(now)};
-  out.role_changes.push_back({RoleName::follower, hard_state_.term, {}, reason});
+  if (message.term == hard_state_.term) return true;
+  if (vote != nullptr) {
+    // Whoever has a living leader keeps faith with it: one that comes back from behind a cut, or
+    // was removed, must not depose it by its term.
+    if (!vote->transfer && leader_is_alive(now)) return false;
+    if (vote->pre_vote) return true;
+  }
+  // The granted pre-vote carries the term that would be, which nobody is in yet.
+  const VoteReply* reply = std::get_if<VoteReply>(&message.body);
+  if (reply != nullptr && reply->pre_vote && reply->granted) return true;
+  const std::string reason =
+      from_leader ? member(message.from) + " leads" : member(message.from) + " is in a later term";
+  become_follower(message.term, from_leader ? message.from : RaftId{}, reason, now, out);
+  return true;
 }
 
-// --- replication ---------------------------------------------------------------------------
-
-Index Raft::append(EntryKind kind, std::string bytes) {
-  const Index index = log_.last_index().next();
-  log_.append(
-      {hard_state_.term, index, kind, std::make_shared<const std::string>(std::move(bytes))});
-  return index;
+void Raft::become_follower(Term term, RaftId leader, const std::string& reason, Tick now,
+                           Output& out) {
+  SKEP_ASSERT(term >= hard_state_.term, "terms never go back");
+  abandon_waiting(reason, out);
+  if (term > hard_state_.term) {
+    hard_state_.term = term;
+    hard_state_.vote = {};
+    granted_to_.reset();
+  }
+  Follower follower;
+  follower.leader = leader;
+  follower.election_at = election_deadline(now);
+  follower.heard_at = now;
+  role_ = std::move(follower);
+  out.role_changes.push_back({RoleName::follower, hard_state_.term, leader, reason});
 }
 
-// With one voter the quorum's match is the own durable index. An entry of an older term is never
-// counted itself; it commits under the first one of this term.
-void Raft::advance_commit() {
-  Leader* leader = std::get_if<Leader>(&role_);
-  if (leader == nullptr || !alone()) return;
-  const Index match = log_.durable();
-  if (match <= commit_ || match < leader->first_index) return;
-  SKEP_ASSERT(log_.term_at(match) == hard_state_.term, "entries above the no-op are of this term");
-  for (Index i = commit_.next(); i <= match; i = i.next()) {
-    leader->uncommitted_bytes -= log_.at(i).bytes->size();
+// Requires: the message is of the own term.
+void Raft::hear_leader(RaftId leader, Tick now, Output& out) {
+  SKEP_ASSERT(!is_leader(), "one leader in a term: this node leads and hears another");
+  Follower* follower = std::get_if<Follower>(&role_);
+  if (follower == nullptr || !follower->leader) {
+    become_follower(hard_state_.term, leader, member(leader) + " leads", now, out);
+    return;
   }
-  commit_ = match;
-  hard_state_.commit = match;
+  SKEP_ASSERT(follower->leader == leader, "one leader in a term: this node hears two");
+  follower->heard_at = now;
+  follower->election_at = election_deadline(now);
+}
+
+// Whoever waits for an answer that only the present role could give is told at once.
+void Raft::abandon_waiting(const std::string& reason, Output& out) {
+  const auto fail_read = [&](ReadId read) {
+    out.reads.push_back({read, fail(ErrorKind::unavailable, reason)});
+  };
+  if (const Follower* follower = std::get_if<Follower>(&role_)) {
+    for (const ReadId read : follower->asking) fail_read(read);
+    for (const ReadId read : follower->gathering) fail_read(read);
+  }
+  const Leader* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return;
+  for (const Leader::Waiting& waiting : leader->waiting) {
+    out.dropped.push_back({waiting.proposal, {ErrorKind::unknown_outcome, reason}});
+  }
+  if (leader->member_change) {
+    out.dropped.push_back({*leader->member_change, {ErrorKind::unknown_outcome, reason}});
+  }
+  const auto fail_asked = [&](const Leader::Read& read) {
+    if (!read.from) return fail_read(read.read);
+    send(read.from, ReadIndexReply{read.read, std::nullopt}, out);
+  };
+  for (const Leader::Read& read : leader->reads) fail_asked(read);
+  for (const Leader::Read& read : leader->reads_to_start) fail_asked(read);
+}
+
+void Raft::refuse(RaftId from, ErrorKind kind, std::string why, Output& out) const {
+  out.refused.push_back({from, {kind, std::move(why)}});
+}
+
+void Raft::send(RaftId to, MessageBody body, Output& out) const {
+  out.messages.push_back({options_.cluster, options_.generation, options_.incarnation,
+                          options_.self, to, hard_state_.term, std::move(body)});
+}
+
+// --- the end of a step ---------------------------------------------------------------------
+
+bool Raft::alone() const {
+  return has_majority(log_.configuration(), [&](RaftId id) { return id == options_.self; });
 }
 
 void Raft::hand_out_committed(Output& out) {
   Leader* leader = std::get_if<Leader>(&role_);
-  while (handed_out_ < commit_) {
+  const Index end = std::min(commit_, log_.durable());
+  while (handed_out_ < end) {
     handed_out_ = handed_out_.next();
     Committed committed{log_.at(handed_out_), std::nullopt};
     if (leader != nullptr && !leader->waiting.empty() &&
@@ -272,24 +315,31 @@ void Raft::hand_out_committed(Output& out) {
   }
 }
 
-void Raft::answer_reads(Output& out) {
-  if (!leader_is_ready()) return;
-  Leader& leader = std::get<Leader>(role_);
-  for (const ReadId read : leader.reads) out.reads.push_back({read, commit_});
-  leader.reads.clear();
+bool Raft::disk_is_stalled(Tick now) const {
+  return log_.batch_in_flight() && now.value - persist_asked_at_.value > kPersistStallTicks;
 }
 
-void Raft::ask_to_persist(Output& out) {
+void Raft::ask_to_persist(Tick now, Output& out) {
   if (log_.batch_in_flight()) return;
+  const bool install = arrival_is_complete();
   const bool vote_changed =
       hard_state_.term != durable_hard_state_.term || hard_state_.vote != durable_hard_state_.vote;
   // The commit index alone is not worth a flush: it is found again after a restart.
-  if (!log_.has_batch_to_write() && !vote_changed) return;
+  if (!install && !log_.has_batch_to_write() && !vote_changed) return;
   epoch_ = epoch_.next();
+  persist_asked_at_ = now;
   Persist persist;
   persist.epoch = epoch_;
+  if (install) {
+    log_.take_installation(epoch_, arrival_->at);
+    persist.install = arrival_->at;
+    hard_state_.commit = arrival_->at.index;
+  } else {
+    log_.take_batch(epoch_, &persist);
+    // Never ahead of what this batch makes durable: after a restart that would look like a loss.
+    hard_state_.commit = std::max(hard_state_.commit, std::min(commit_, log_.handed_out()));
+  }
   persist.hard_state = hard_state_;
-  log_.take_batch(epoch_, &persist);
   out.persist = std::move(persist);
 }
 

@@ -176,32 +176,32 @@ TEST_CASE("a stored term below the log's is data loss") {
   CHECK(Raft::start(options(), restored, {0}).error().kind == ErrorKind::internal);
 }
 
-TEST_CASE("a group of more than one voter is refused, wherever in the log it stands") {
-  const Configuration two{{{1}, {2}}, {}};
+TEST_CASE("a configuration that can't be is not taken up, and nobody's only at the beginning") {
   Restored restored = fresh();
-  restored.snapshot.configuration = two;
-  CHECK(Raft::start(options(), restored, {0}).error().kind == ErrorKind::unimplemented);
-  restored = fresh();
+  restored.snapshot.configuration = {{}, {{3}}, {}};
+  CHECK(Raft::start(options(), restored, {0}).error().kind == ErrorKind::invalid);
+  restored.snapshot.configuration = {};
+  CHECK(Raft::start(options(), restored, {0}).has_value());
+  restored.snapshot = {{3}, {1}, {}};
   restored.hard_state.term = {1};
-  restored.entries = {entry(1, 1, EntryKind::configuration, encode(two)),
-                      entry(1, 2, EntryKind::configuration, encode(kAlone))};
-  CHECK(Raft::start(options(), restored, {0}).error().kind == ErrorKind::unimplemented);
-  restored = fresh();
-  restored.snapshot.configuration.learners = {{2}};
-  CHECK(Raft::start(options(), restored, {0}).error().kind == ErrorKind::unimplemented);
-  Raft raft = leader();
-  const Output out = raft.step(ChangeConfiguration{{1}, two}, {1});
-  REQUIRE(out.dropped.size() == 1);
-  CHECK(out.dropped[0].why.kind == ErrorKind::unimplemented);
+  CHECK(Raft::start(options(), restored, {0}).error().kind == ErrorKind::invalid);
 }
 
-TEST_CASE("a node that is not the voter does not start") {
-  Options other = options();
-  other.self = {2};
-  CHECK(Raft::start(other, fresh(), {0}).error().kind == ErrorKind::precondition);
+TEST_CASE("a node that is no voter of the group it has on disk never campaigns") {
+  for (const Configuration& others : {Configuration{}, Configuration{{{2}}}, {{{2}}, {{1}}, {}}}) {
+    Restored restored = fresh();
+    restored.snapshot.configuration = others;
+    Raft raft = *Raft::start(options(), restored, {0});
+    for (uint64_t tick = 0; tick < 200; ++tick) {
+      const Output out = raft.step(TimePassed{}, {tick});
+      CHECK(out.messages.empty());
+      CHECK_FALSE(out.persist.has_value());
+    }
+    CHECK(raft.role() == RoleName::follower);
+  }
 }
 
-TEST_CASE("messages of another cluster are refused, and others are unimplemented") {
+TEST_CASE("messages of another cluster, generation or address are refused and change nothing") {
   Raft raft = leader();
   Message message{{{9, 9}}, {}, {1}, {2}, {1}, {5}, VoteRequest{}};
   CHECK(raft.step(message, {1}).refused[0].why.kind == ErrorKind::denied);
@@ -209,7 +209,11 @@ TEST_CASE("messages of another cluster are refused, and others are unimplemented
   message.to = {3};
   CHECK(raft.step(message, {1}).refused[0].why.kind == ErrorKind::denied);
   message.to = {1};
-  CHECK(raft.step(message, {1}).refused[0].why.kind == ErrorKind::unimplemented);
+  message.generation = {4};
+  const Output out = raft.step(message, {1});
+  REQUIRE(out.refused.size() == 1);
+  CHECK(out.refused[0].why.message ==
+        "the sender is of generation 4 of this cluster; here it is generation 0");
   CHECK(raft.term() == Term{1});  // a higher term in a refused message changes nothing
 }
 
