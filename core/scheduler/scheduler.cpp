@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <compare>
+#include <functional>
+#include <map>
 #include <optional>
-#include <tuple>
 
 #include "core/model/constraint.hpp"
 
@@ -106,58 +108,107 @@ std::vector<std::string> branch_of(const Demand& demand, const model::Node& node
   return branch;
 }
 
-// How many tasks of the service each level of each candidate's branch carries, outermost first: the
-// branch with fewer is filled first.
-std::vector<size_t> branch_totals(const std::map<std::vector<std::string>, size_t>& totals,
-                                  const std::vector<std::string>& branch) {
-  std::vector<size_t> out;
-  for (size_t depth = 1; depth <= branch.size(); ++depth) {
-    size_t sum = 0;
-    for (const auto& [other, count] : totals) {
-      if (std::equal(branch.begin(), branch.begin() + static_cast<ptrdiff_t>(depth),
-                     other.begin())) {
-        sum += count;
-      }
-    }
-    out.push_back(sum);
-  }
-  return out;
-}
-
-struct Choice {
-  const NodeLoad* best = nullptr;
-  std::array<size_t, kRefusals> refused{};
+// How good a node is for the next task of a group: the lowest is best.
+struct Rank {
+  size_t failures = 0;    // recent ones, once they are many
+  size_t of_service = 0;  // tasks of the service there
+  size_t tasks = 0;
+  model::NodeId node;
+  auto operator<=>(const Rank&) const = default;
 };
 
-Choice choose(const NodeLoads& loads, const Demand& demand, model::WallTime now) {
-  Choice choice;
-  const bool spreads =
-      demand.spec->task.placement && !demand.spec->task.placement->spread_over.empty();
-  std::map<std::vector<std::string>, size_t> totals;
-  if (spreads) {
+// The nodes that can take a task of one group, the best at hand.
+//
+// While a group is placed nothing changes but the node that was chosen last: it alone is judged
+// anew, so a group of T tasks on N nodes costs (T + N) log N and not T times N. Nodes stand in one
+// heap for each branch of the spread tree; among branches, those that carry fewer tasks of the
+// service, outermost level first, come before any rank but failures. Without preferences there is
+// one branch.
+class Candidates {
+ public:
+  Candidates(const NodeLoads& loads, const Demand& demand, model::WallTime now)
+      : loads_(loads), demand_(demand), now_(now) {
     for (const auto& [id, load] : loads.all()) {
-      totals[branch_of(demand, *load.node)] += load.active(demand.key.service);
+      const std::vector<std::string> labels = branch_of(demand, *load.node);
+      Branch& branch = branches_[labels];
+      if (branch.totals.empty()) branch.totals = totals_of(labels);
+      add_to_totals(branch, load.active(demand.key.service));
+      consider(branch, load);
+    }
+    for (auto& [labels, branch] : branches_) {
+      std::make_heap(branch.nodes.begin(), branch.nodes.end(), std::greater<>());
     }
   }
-  using Rank = std::tuple<size_t, std::vector<size_t>, size_t, size_t>;
-  std::optional<Rank> best_rank;
-  for (const auto& [id, load] : loads.all()) {
-    if (const std::optional<Refusal> why = refusal(demand, load)) {
-      ++choice.refused[static_cast<size_t>(*why)];
-      continue;
+
+  // Whether any node can take one more.
+  bool any() {
+    best_ = nullptr;
+    for (auto& [labels, branch] : branches_) {
+      if (!branch.nodes.empty() && (best_ == nullptr || better(branch, *best_))) best_ = &branch;
     }
-    const size_t failures = load.recent_failures(demand.key, now);
-    Rank rank{
-        failures >= kFailuresThatCount ? failures : 0,
-        spreads ? branch_totals(totals, branch_of(demand, *load.node)) : std::vector<size_t>(),
-        load.active(demand.key.service), load.active_tasks};
-    if (!best_rank || rank < *best_rank) {
-      best_rank = std::move(rank);
-      choice.best = &load;
+    return best_ != nullptr;
+  }
+  // Requires: any().
+  model::NodeId best() const { return best_->nodes.front().node; }
+  // A task of the group was placed on best(), and the loads know it.
+  void placed() {
+    std::vector<Rank>& nodes = best_->nodes;
+    const model::NodeId node = nodes.front().node;
+    std::pop_heap(nodes.begin(), nodes.end(), std::greater<>());
+    nodes.pop_back();
+    add_to_totals(*best_, 1);
+    if (consider(*best_, loads_.all().at(node))) {
+      std::push_heap(nodes.begin(), nodes.end(), std::greater<>());
     }
   }
-  return choice;
-}
+  const std::array<size_t, kRefusals>& refused() const { return refused_; }
+
+ private:
+  struct Branch {
+    // Tasks of the service in what it is part of, outermost level first; shared with its siblings.
+    std::vector<size_t*> totals;
+    std::vector<Rank> nodes;  // a heap, the best in front
+  };
+
+  // Whether it was taken up, as the last of the branch's nodes.
+  bool consider(Branch& branch, const NodeLoad& load) {
+    if (const std::optional<Refusal> why = refusal(demand_, load)) {
+      ++refused_[static_cast<size_t>(*why)];
+      return false;
+    }
+    const size_t failures = load.recent_failures(demand_.key, now_);
+    branch.nodes.push_back({failures >= kFailuresThatCount ? failures : 0,
+                            load.active(demand_.key.service), load.active_tasks, load.node->id});
+    return true;
+  }
+
+  std::vector<size_t*> totals_of(std::vector<std::string> labels) {
+    std::vector<size_t*> totals(labels.size());
+    for (; !labels.empty(); labels.pop_back()) totals[labels.size() - 1] = &totals_[labels];
+    return totals;
+  }
+  static void add_to_totals(Branch& branch, size_t tasks) {
+    for (size_t* total : branch.totals) *total += tasks;
+  }
+
+  static bool better(const Branch& a, const Branch& b) {
+    const Rank& x = a.nodes.front();
+    const Rank& y = b.nodes.front();
+    if (x.failures != y.failures) return x.failures < y.failures;
+    for (size_t i = 0; i < a.totals.size(); ++i) {
+      if (*a.totals[i] != *b.totals[i]) return *a.totals[i] < *b.totals[i];
+    }
+    return x < y;
+  }
+
+  const NodeLoads& loads_;
+  const Demand& demand_;
+  model::WallTime now_;
+  std::map<std::vector<std::string>, Branch> branches_;  // by the values of the labels
+  std::map<std::vector<std::string>, size_t> totals_;    // of each beginning of such values
+  std::array<size_t, kRefusals> refused_{};
+  Branch* best_ = nullptr;
+};
 
 Demand demand_of(const model::ServiceSpec& spec, const model::SpecKey& key) {
   Demand demand{&spec, key};
@@ -183,20 +234,17 @@ void place_group(store::Draft& draft, NodeLoads& loads, const std::vector<model:
   const store::Row<model::ServiceSpec> spec = draft.spec_of(*first);
   SKEP_ASSERT(spec != nullptr, "a task's spec is in the store as long as the task");
   const Demand demand = demand_of(*spec, {first->service, first->spec_version});
+  Candidates candidates(loads, demand, now);
   std::optional<std::string> reason;  // the same for all that come after the first refused
   for (const model::TaskId id : tasks) {
     const store::Row<Task> before = draft.task(id);
     if (!before) continue;
     Task task = *before;
+    if (!reason && !candidates.any()) reason = explain(candidates.refused());
     if (!reason) {
-      const Choice choice = choose(loads, demand, now);
-      if (choice.best) {
-        task.node = choice.best->node->id;
-        task.status.state = TaskState::assigned;
-        task.status.message = "scheduler assigned task to node";
-      } else {
-        reason = explain(choice.refused);
-      }
+      task.node = candidates.best();
+      task.status.state = TaskState::assigned;
+      task.status.message = "scheduler assigned task to node";
     }
     if (reason) {
       if (task.status.error == *reason) continue;
@@ -207,6 +255,7 @@ void place_group(store::Draft& draft, NodeLoads& loads, const std::vector<model:
     task.status.applied_at = now;
     draft.put(task);
     loads.follow(draft, store::Replaced<Task>{before, draft.task(id)});
+    if (!reason) candidates.placed();
   }
 }
 
