@@ -50,7 +50,7 @@ Status Manager::found(const ManagerOptions& options) {
   SKEP_TRY_ASSIGN(const auto log, storage::open_sqlite_log_store(options.log_path));
   const storage::Identity identity{options.credentials.identity.cluster,
                                    options.credentials.identity.node, kFirstMember,
-                                   raft::Incarnation{1}};
+                                   raft::Incarnation{1}, raft::Generation{1}};
   return log->initialise(identity, raft::Configuration{{kFirstMember}, {}});
 }
 

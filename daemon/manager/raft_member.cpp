@@ -117,8 +117,9 @@ void RaftMember::take_snapshot(raft::Index applied, uint64_t keep_entries,
   saving_ = true;
   const raft::SnapshotPointer at = raft_.snapshot_pointer(applied);
   persister_.save_snapshot(
-      [at, encode = std::move(encode)] {
-        return storage::Snapshot{at, encode()};
+      at,
+      [encode = std::move(encode)](const storage::Persister::SnapshotSink& sink) {
+        return sink(encode());
       },
       [this, at, keep_entries, alive = std::weak_ptr(alive_)](Status status) {
         if (alive.expired()) return;

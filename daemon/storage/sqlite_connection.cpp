@@ -76,10 +76,10 @@ std::string_view Statement::bytes(int column) const {
   return {static_cast<const char*>(data), static_cast<size_t>(size)};
 }
 
-Result<Connection> Connection::open(const std::string& path) {
+Result<Connection> Connection::open(const std::string& path, const std::string& vfs) {
   sqlite3* raw = nullptr;
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-  const int code = sqlite3_open_v2(path.c_str(), &raw, flags, nullptr);
+  const int code = sqlite3_open_v2(path.c_str(), &raw, flags, vfs.empty() ? nullptr : vfs.c_str());
   Connection connection;
   connection.connection_.reset(raw);  // SQLite gives one even when it fails
   if (code != SQLITE_OK) return failure(raw, code);
@@ -101,6 +101,28 @@ Result<Statement> Connection::prepare(std::string_view sql) {
   Statement statement;
   statement.statement_.reset(raw);
   return statement;
+}
+
+Status Connection::take_over_checkpoints() {
+  log_pages_ = std::make_unique<int>(0);
+  const auto committed = [](void* pages, sqlite3*, const char*, int count) {
+    *static_cast<int*>(pages) = count;
+    return SQLITE_OK;
+  };
+  // The hook takes the place of the automatic checkpoint.
+  sqlite3_wal_hook(connection_.get(), committed, log_pages_.get());
+  int keep = 1;
+  const int code = sqlite3_file_control(connection_.get(), "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
+  if (code != SQLITE_OK && code != SQLITE_NOTFOUND) return failure(connection_.get(), code);
+  return {};
+}
+
+Status Connection::checkpoint() {
+  const int code = sqlite3_wal_checkpoint_v2(connection_.get(), "main", SQLITE_CHECKPOINT_PASSIVE,
+                                             nullptr, nullptr);
+  if (code != SQLITE_OK) return failure(connection_.get(), code);
+  *log_pages_ = 0;
+  return {};
 }
 
 }  // namespace skep::storage

@@ -46,16 +46,26 @@ class Statement {
 
 class Connection {
  public:
-  // Opens or makes the file.
-  static Result<Connection> open(const std::string& path);
+  // Opens or makes the file. `vfs` is one that was registered with SQLite; empty: the machine's.
+  static Result<Connection> open(const std::string& path, const std::string& vfs = {});
   // Runs one or more statements without results.
   Status execute(const char* sql);
   Result<Statement> prepare(std::string_view sql);
+
+  // From here on nothing is moved from the write-ahead log to the database but by checkpoint():
+  // SQLite's own automatic one swallows the errors of its writes and flushes. The log file stays
+  // when the connection closes, so that the next one need not let it grow anew.
+  Status take_over_checkpoints();
+  // Pages in the write-ahead log after the last commit.
+  int log_pages() const { return log_pages_ ? *log_pages_ : 0; }
+  // Moves all of them.
+  Status checkpoint();
 
  private:
   struct Close {
     void operator()(sqlite3* connection) const;
   };
+  std::unique_ptr<int> log_pages_;  // SQLite has its address, so it outlives the connection
   std::unique_ptr<sqlite3, Close> connection_;
 };
 

@@ -1,341 +1,498 @@
-// The tables: `identity` and `hard_state` and `snapshot` of one row each, and `entries` by index.
+// What the rows and files of a log mean together; see the header.
 //
-// A checksum covers the row's numbers too, so a row that was moved or renumbered is found. The
-// latch is here and not in SQLite: SQLite forgets a failed flush and goes on.
+// The order of things is what survives a crash between any two of them: a snapshot's file is whole
+// and durable before its row names it, the row is durable before the old file or the entries it
+// covers go. The latch is here and not in SQLite: SQLite forgets a failed flush and goes on.
+//
+// A full disk is the one failure that is tried again, once, when the ballast gave room: the write
+// was refused, nothing was flushed, and the transaction was rolled back. A flush is never repeated.
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/storage/sqlite_log_store.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-#include <zlib.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <initializer_list>
 
-#include "daemon/storage/sqlite_connection.hpp"
+#include "daemon/storage/log_tables.hpp"
 
 namespace skep::storage {
 namespace {
 
-constexpr uint64_t kFormat = 1;
+// 4 KiB each. Larger means fewer and longer stalls, and a longer recovery.
+constexpr int kCheckpointPages = 1000;
+// Snapshots that came in whole and wait for their installation. There may be a second one when
+// leaders change in that moment; more than that are leftovers.
+constexpr size_t kReceivedMax = 2;
 
-constexpr const char* kSchema = R"(
-  CREATE TABLE IF NOT EXISTS identity (
-    one INTEGER PRIMARY KEY CHECK (one = 1), format INTEGER NOT NULL,
-    cluster_high INTEGER NOT NULL, cluster_low INTEGER NOT NULL,
-    node_high INTEGER NOT NULL, node_low INTEGER NOT NULL,
-    member INTEGER NOT NULL, incarnation INTEGER NOT NULL, checksum INTEGER NOT NULL);
-  CREATE TABLE IF NOT EXISTS hard_state (
-    one INTEGER PRIMARY KEY CHECK (one = 1), term INTEGER NOT NULL, vote INTEGER NOT NULL,
-    commit_index INTEGER NOT NULL, last_index INTEGER NOT NULL, checksum INTEGER NOT NULL);
-  CREATE TABLE IF NOT EXISTS entries (
-    idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, kind INTEGER NOT NULL,
-    bytes BLOB NOT NULL, checksum INTEGER NOT NULL);
-  CREATE TABLE IF NOT EXISTS snapshot (
-    one INTEGER PRIMARY KEY CHECK (one = 1), idx INTEGER NOT NULL, term INTEGER NOT NULL,
-    configuration BLOB NOT NULL, state BLOB NOT NULL, checksum INTEGER NOT NULL);
-)";
-
-// CRC-32 of the numbers (8 bytes each, least significant first) and then of the byte strings.
-uint64_t checksum(std::initializer_list<uint64_t> numbers,
-                  std::initializer_list<std::string_view> parts = {}) {
-  uLong crc = crc32_z(0, nullptr, 0);
-  for (const uint64_t number : numbers) {
-    unsigned char bytes[8];
-    for (unsigned i = 0; i < 8; ++i) bytes[i] = static_cast<unsigned char>(number >> (8 * i));
-    crc = crc32_z(crc, bytes, sizeof bytes);
-  }
-  for (const std::string_view part : parts) {
-    // zlib starts anew when it is given a null pointer, which is what an empty view may hold.
-    if (part.empty()) continue;
-    crc = crc32_z(crc, reinterpret_cast<const unsigned char*>(part.data()), part.size());
-  }
-  return crc;
-}
-
-tl::unexpected<Error> corrupt(const std::string& what) {
-  return fail(ErrorKind::internal, "raft log on disk: " + what);
-}
-
-class SqliteLogStore : public LogStore {
+class SqliteLogStore final : public LogStore {
  public:
-  Status open(const std::string& path);
+  SqliteLogStore(std::string path, StoreOptions options, FileSystem* files);
+  Status open();
 
   Status initialise(const Identity& identity, const raft::Configuration& first) override;
   Result<std::optional<Loaded>> load() override;
   Status persist(const raft::Persist& batch) override;
-  Status save_snapshot(const Snapshot& snapshot) override;
-  Status compact(raft::Index through) override;
+  Status begin_snapshot(const raft::SnapshotPointer& at) override;
+  Status append_snapshot(std::string_view bytes) override;
+  Status finish_snapshot() override;
+  Result<bool> compact(raft::Index through) override;
+  Result<raft::ChunkRead> read_chunk(const raft::ReadChunk& read) override;
+  Result<raft::ChunkStored> store_chunk(const raft::StoreChunk& chunk) override;
+  Status tidy() override;
+  DiskRoom room() const override { return ballast_.room(); }
+  bool locked() const override { return keys_ && keys_->locked(); }
+  Status unlock(const UnlockKey& key) override;
+  Status set_unlock_key(const std::optional<UnlockKey>& key) override;
   std::optional<Error> broken() const override { return broken_; }
 
  private:
-  // Runs `write` in one transaction; any failure latches.
+  // Runs `write` in one transaction; a failure latches.
   template <class Write>
   Status transaction(Write write);
-  Status write_identity(const Identity& identity);
-  Status write_hard_state(const raft::HardState& state, raft::Index last);
-  Status write_snapshot(const Snapshot& snapshot);
-  Status write_entry(const raft::Entry& entry);
-  Result<std::optional<Identity>> load_identity();
-  // The hard state, and the highest entry that was durable when it was written.
-  Result<std::pair<raft::HardState, raft::Index>> load_hard_state();
-  Result<Snapshot> load_snapshot();
-  Result<std::vector<raft::Entry>> load_entries();
+  template <class Write>
+  Status attempt(Write write);
+  Status latch(const Error& error);
+  // The same error, after having made room if that is what is missing.
+  tl::unexpected<Error> short_of_room(const Error& error);
+  Status write_batch(const raft::Persist& batch, raft::Index* last);
+  Status write_install(const raft::SnapshotPointer& at);
+  void take_in(SnapshotFile file);
+  const SnapshotFile* received(const raft::SnapshotPointer& at) const;
+  void drop(const SnapshotFile& file);
+  Status check_keys(std::string_view key_check);
+  Status check_ends(const Loaded& loaded, raft::Index durable) const;
+  Result<std::string> read_state();
+  Status ready() const;
+  void forget_old_keys();
 
-  Connection connection_;
-  Statement begin_, commit_, rollback_, put_hard_state_, put_entry_, cut_, compact_;
-  raft::Index last_;  // durable
+  std::string path_;
+  std::string folder_;
+  std::string snapshots_;
+  std::string vfs_;
+  std::unique_ptr<FileSystem> own_files_;  // null if it was handed in
+  FileSystem& files_;
+  Ballast ballast_;
+  std::optional<LogTables> tables_;
+  std::optional<KeyFile> keys_;             // none: there is no log
+  raft::Index first_;                       // of the entries; one above the last if there are none
+  raft::Index last_;                        // durable
+  SnapshotFile snapshot_;                   // what the row says
+  std::optional<SnapshotReader> reader_;    // of snapshot_
+  std::unique_ptr<SnapshotWriter> making_;  // here
+  std::unique_ptr<SnapshotWriter> incoming_;  // from a leader
+  std::vector<SnapshotFile> received_;        // whole, not installed
+  bool old_keys_ = false;                     // perhaps there are some to be forgotten
   std::optional<Error> broken_;
 };
 
-// Made by us so that the mode is right from the first byte on.
-Status make_file(const std::string& path) {
-  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (file < 0) return fail(ErrorKind::internal, path + ": " + std::strerror(errno));
-  ::close(file);
-  // A file whose name is not durable is a log that may be gone after a power cut.
-  const std::string parent = std::filesystem::path(path).parent_path().string();
-  const int folder =
-      ::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return fail(ErrorKind::internal, parent + ": " + std::strerror(errno));
-  const bool synced = ::fsync(folder) == 0;
-  const int reason = errno;
-  ::close(folder);
-  if (!synced) return fail(ErrorKind::internal, parent + ": " + std::strerror(reason));
+SqliteLogStore::SqliteLogStore(std::string path, StoreOptions options, FileSystem* files)
+    : path_(std::move(path)),
+      folder_(folder_of(path_)),
+      snapshots_(folder_ + "/snapshots"),
+      vfs_(std::move(options.vfs)),
+      own_files_(files == nullptr ? machine_files() : nullptr),
+      files_(files == nullptr ? *own_files_ : *files),
+      ballast_(files_, folder_, options.room) {}
+
+Status SqliteLogStore::open() {
+  ballast_.check();
+  // What a full disk leaves to a restart. It comes back once there is room.
+  if (ballast_.room().read_only) ballast_.give_up();
+  SKEP_TRY(files_.make_folder(snapshots_));
+  // Made by us so that the mode is right from the first byte on. A file whose name is not durable
+  // is a log that may be gone after a power cut.
+  SKEP_TRY(files_.touch(path_));
+  SKEP_TRY(files_.sync_folder(folder_));
+  SKEP_TRY_ASSIGN(tables_, LogTables::open(path_, vfs_));
+  SKEP_TRY_ASSIGN(keys_, KeyFile::open(files_, folder_ + "/raft.key"));
   return {};
 }
 
-Status SqliteLogStore::open(const std::string& path) {
-  SKEP_TRY(make_file(path));
-  SKEP_TRY_ASSIGN(connection_, Connection::open(path));
-  SKEP_TRY(connection_.execute("PRAGMA locking_mode=EXCLUSIVE"));
-  SKEP_TRY(connection_.execute("PRAGMA journal_mode=WAL"));
-  SKEP_TRY(connection_.execute("PRAGMA synchronous=FULL"));
-  SKEP_TRY(connection_.execute("BEGIN IMMEDIATE"));
-  SKEP_TRY(connection_.execute(kSchema));
-  SKEP_TRY(connection_.execute("COMMIT"));
-  SKEP_TRY_ASSIGN(begin_, connection_.prepare("BEGIN IMMEDIATE"));
-  SKEP_TRY_ASSIGN(commit_, connection_.prepare("COMMIT"));
-  SKEP_TRY_ASSIGN(rollback_, connection_.prepare("ROLLBACK"));
-  SKEP_TRY_ASSIGN(put_hard_state_,
-                  connection_.prepare("REPLACE INTO hard_state VALUES (1, ?, ?, ?, ?, ?)"));
-  // INSERT, not REPLACE: an entry that is there already was not truncated, which is a bug above.
-  SKEP_TRY_ASSIGN(put_entry_, connection_.prepare("INSERT INTO entries VALUES (?, ?, ?, ?, ?)"));
-  SKEP_TRY_ASSIGN(cut_, connection_.prepare("DELETE FROM entries WHERE idx >= ?"));
-  SKEP_TRY_ASSIGN(compact_, connection_.prepare("DELETE FROM entries WHERE idx <= ?"));
-  return {};
+// --- transactions --------------------------------------------------------------------------
+
+template <class Write>
+Status SqliteLogStore::attempt(Write write) {
+  Status done = tables_->begin();
+  if (done) done = write();
+  if (done) done = tables_->commit();
+  if (done) return {};
+  const Status undone = tables_->rollback();
+  // Without a rollback nothing may be tried again, whatever the reason was.
+  if (!undone) return fail(ErrorKind::internal, done.error().message + ", not rolled back");
+  return done;
 }
 
 template <class Write>
 Status SqliteLogStore::transaction(Write write) {
   if (broken_) return fail(*broken_);
-  Status done = begin_.run();
-  if (done) done = write();
-  if (done) done = commit_.run();
-  if (done) return {};
-  // For order's sake: the outcome is unknown whatever the rollback says, so nothing is tried again.
-  const Status undone = rollback_.run();
-  broken_ = done.error().within(undone ? "raft log on disk" : "raft log on disk, not rolled back");
-  return fail(*broken_);
-}
-
-// --- writing -------------------------------------------------------------------------------
-
-Status SqliteLogStore::initialise(const Identity& identity, const raft::Configuration& first) {
-  SKEP_TRY_ASSIGN(const std::optional<Identity> present, load_identity());
-  if (present) return fail(ErrorKind::conflict, "this node already has a raft log");
-  return transaction([&]() -> Status {
-    SKEP_TRY(write_identity(identity));
-    SKEP_TRY(write_hard_state({}, {}));
-    return write_snapshot({{{}, {}, first}, {}});
-  });
-}
-
-Status SqliteLogStore::write_identity(const Identity& identity) {
-  SKEP_TRY_ASSIGN(Statement put,
-                  connection_.prepare("INSERT INTO identity VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)"));
-  const std::initializer_list<uint64_t> numbers = {kFormat,
-                                                   identity.cluster.bits.high,
-                                                   identity.cluster.bits.low,
-                                                   identity.node.bits.high,
-                                                   identity.node.bits.low,
-                                                   identity.member.value,
-                                                   identity.incarnation.value};
-  int position = 0;
-  for (const uint64_t number : numbers) put.bind(++position, number);
-  put.bind(++position, checksum(numbers));
-  return put.run();
-}
-
-Status SqliteLogStore::write_hard_state(const raft::HardState& state, raft::Index last) {
-  put_hard_state_.bind(1, state.term.value);
-  put_hard_state_.bind(2, state.vote.value);
-  put_hard_state_.bind(3, state.commit.value);
-  put_hard_state_.bind(4, last.value);
-  put_hard_state_.bind(
-      5, checksum({state.term.value, state.vote.value, state.commit.value, last.value}));
-  return put_hard_state_.run();
-}
-
-Status SqliteLogStore::write_entry(const raft::Entry& entry) {
-  const auto kind = static_cast<uint64_t>(entry.kind);
-  put_entry_.bind(1, entry.index.value);
-  put_entry_.bind(2, entry.term.value);
-  put_entry_.bind(3, kind);
-  put_entry_.bind(4, *entry.bytes);
-  put_entry_.bind(5, checksum({entry.index.value, entry.term.value, kind}, {*entry.bytes}));
-  return put_entry_.run();
-}
-
-Status SqliteLogStore::write_snapshot(const Snapshot& snapshot) {
-  const std::string configuration = raft::encode(snapshot.at.configuration);
-  SKEP_TRY_ASSIGN(Statement put,
-                  connection_.prepare("REPLACE INTO snapshot VALUES (1, ?, ?, ?, ?, ?)"));
-  put.bind(1, snapshot.at.index.value);
-  put.bind(2, snapshot.at.term.value);
-  put.bind(3, configuration);
-  put.bind(4, snapshot.state);
-  put.bind(5, checksum({snapshot.at.index.value, snapshot.at.term.value},
-                       {configuration, snapshot.state}));
-  return put.run();
-}
-
-Status SqliteLogStore::persist(const raft::Persist& batch) {
-  raft::Index last = last_;
-  if (batch.truncate_from) last = std::min(last, batch.truncate_from->previous());
-  SKEP_TRY(transaction([&]() -> Status {
-    if (batch.truncate_from) {
-      cut_.bind(1, batch.truncate_from->value);
-      SKEP_TRY(cut_.run());
-    }
-    for (const raft::Entry& entry : batch.entries) {
-      if (entry.index != last.next()) {
-        return fail(ErrorKind::internal, "entry " + std::to_string(entry.index.value) +
-                                             " does not follow entry " +
-                                             std::to_string(last.value));
-      }
-      SKEP_TRY(write_entry(entry));
-      last = entry.index;
-    }
-    return write_hard_state(batch.hard_state, last);
-  }));
-  last_ = last;
+  Status done = attempt(write);
+  if (!done && done.error().kind == ErrorKind::exhausted && ballast_.give_up()) {
+    done = attempt(write);
+  }
+  if (!done) return latch(done.error());
   return {};
 }
 
-Status SqliteLogStore::save_snapshot(const Snapshot& snapshot) {
-  return transaction([&] { return write_snapshot(snapshot); });
+Status SqliteLogStore::latch(const Error& error) {
+  broken_ = error.within("raft log on disk");
+  return fail(*broken_);
 }
 
-Status SqliteLogStore::compact(raft::Index through) {
-  return transaction([&] {
-    compact_.bind(1, through.value);
-    return compact_.run();
-  });
+tl::unexpected<Error> SqliteLogStore::short_of_room(const Error& error) {
+  if (error.kind == ErrorKind::exhausted) ballast_.give_up();
+  return fail(error);
 }
 
-// --- reading -------------------------------------------------------------------------------
-
-Result<std::optional<Identity>> SqliteLogStore::load_identity() {
-  SKEP_TRY_ASSIGN(Statement all, connection_.prepare("SELECT * FROM identity"));
-  SKEP_TRY_ASSIGN(const bool row, all.next());
-  if (!row) return std::optional<Identity>();
-  uint64_t n[8];
-  for (int i = 0; i < 8; ++i) n[i] = all.number(i + 1);
-  if (n[0] != kFormat) {
-    return fail(ErrorKind::unimplemented,
-                "raft log on disk: format " + std::to_string(n[0]) + " is not known here");
+Status SqliteLogStore::ready() const {
+  if (broken_) return fail(*broken_);
+  if (!keys_) return fail(ErrorKind::precondition, "there is no raft log yet");
+  if (keys_->locked()) {
+    return fail(ErrorKind::precondition,
+                "the raft log of this manager is locked: unlock it with the swarm's unlock key");
   }
-  if (n[7] != checksum({n[0], n[1], n[2], n[3], n[4], n[5], n[6]})) {
-    return corrupt("the identity row fails its checksum");
-  }
-  return std::optional<Identity>(Identity{{{n[1], n[2]}}, {{n[3], n[4]}}, {n[5]}, {n[6]}});
+  return {};
 }
 
-Result<std::pair<raft::HardState, raft::Index>> SqliteLogStore::load_hard_state() {
-  SKEP_TRY_ASSIGN(Statement all, connection_.prepare("SELECT * FROM hard_state"));
-  SKEP_TRY_ASSIGN(const bool row, all.next());
-  if (!row) return corrupt("the hard state row is missing");
-  const raft::HardState state{{all.number(1)}, {all.number(2)}, {all.number(3)}};
-  const raft::Index last{all.number(4)};
-  if (all.number(5) !=
-      checksum({state.term.value, state.vote.value, state.commit.value, last.value})) {
-    return corrupt("the hard state row fails its checksum");
+// --- the log -------------------------------------------------------------------------------
+
+Status SqliteLogStore::initialise(const Identity& identity, const raft::Configuration& first) {
+  if (broken_) return fail(*broken_);
+  SKEP_TRY_ASSIGN(const auto present, tables_->identity());
+  if (present) return fail(ErrorKind::conflict, "this node already has a raft log");
+  if (!keys_) {
+    SKEP_TRY_ASSIGN(keys_, KeyFile::create(files_, folder_ + "/raft.key"));
   }
-  return std::pair(state, last);
+  SKEP_TRY(ready());
+  SKEP_TRY_ASSIGN(const std::string check, keys_->seal(about(RecordKind::key_check), {}));
+  SnapshotFile none;
+  none.at.configuration = first;
+  SKEP_TRY(transaction([&]() -> Status {
+    SKEP_TRY(tables_->put_identity(identity, check));
+    SKEP_TRY(tables_->put_hard_state({}, {}));
+    return tables_->put_snapshot(none);
+  }));
+  snapshot_ = none;
+  first_ = {1};
+  last_ = {0};
+  return {};
 }
 
-Result<Snapshot> SqliteLogStore::load_snapshot() {
-  SKEP_TRY_ASSIGN(Statement all, connection_.prepare("SELECT * FROM snapshot"));
-  SKEP_TRY_ASSIGN(const bool row, all.next());
-  if (!row) return corrupt("the snapshot row is missing");
-  Snapshot snapshot;
-  snapshot.at.index = {all.number(1)};
-  snapshot.at.term = {all.number(2)};
-  snapshot.state = all.bytes(4);
-  if (all.number(5) !=
-      checksum({snapshot.at.index.value, snapshot.at.term.value}, {all.bytes(3), snapshot.state})) {
-    return corrupt("the snapshot at entry " + std::to_string(snapshot.at.index.value) +
-                   " fails its checksum");
-  }
-  SKEP_TRY_ASSIGN(snapshot.at.configuration, raft::decode_first_configuration(all.bytes(3)));
-  return snapshot;
+Status SqliteLogStore::persist(const raft::Persist& batch) {
+  SKEP_TRY(ready());
+  raft::Index last;
+  SKEP_TRY(transaction([&] { return write_batch(batch, &last); }));
+  last_ = last;
+  if (batch.install) take_in(*received(*batch.install));
+  return {};
 }
 
-Result<std::vector<raft::Entry>> SqliteLogStore::load_entries() {
-  SKEP_TRY_ASSIGN(Statement all, connection_.prepare("SELECT * FROM entries ORDER BY idx"));
-  std::vector<raft::Entry> entries;
-  for (;;) {
-    SKEP_TRY_ASSIGN(const bool row, all.next());
-    if (!row) return entries;
-    raft::Entry entry;
-    entry.index = {all.number(0)};
-    entry.term = {all.number(1)};
-    const uint64_t kind = all.number(2);
-    const std::string where = "entry " + std::to_string(entry.index.value);
-    if (all.number(4) != checksum({entry.index.value, entry.term.value, kind}, {all.bytes(3)})) {
-      return corrupt(where + " fails its checksum");
+Status SqliteLogStore::write_batch(const raft::Persist& batch, raft::Index* last) {
+  *last = last_;
+  if (batch.install) {
+    SKEP_TRY(write_install(*batch.install));
+    *last = batch.install->index;
+  }
+  if (batch.truncate_from) {
+    if (*batch.truncate_from <= snapshot_.at.index) {
+      return fail(ErrorKind::internal, "entry " + std::to_string(batch.truncate_from->value) +
+                                           " is in the snapshot and can't be cut");
     }
-    if (kind > static_cast<uint64_t>(raft::EntryKind::configuration)) {
-      return corrupt(where + " is of kind " + std::to_string(kind) + ", which is not known here");
-    }
-    entry.kind = static_cast<raft::EntryKind>(kind);
-    entry.bytes = std::make_shared<const std::string>(all.bytes(3));
-    if (!entries.empty() && entry.index != entries.back().index.next()) {
-      return corrupt(where + " follows entry " + std::to_string(entries.back().index.value));
-    }
-    entries.push_back(std::move(entry));
+    SKEP_TRY(tables_->cut_from(*batch.truncate_from));
+    *last = std::min(*last, batch.truncate_from->previous());
   }
+  for (const raft::Entry& entry : batch.entries) {
+    if (entry.index != last->next()) {
+      return fail(ErrorKind::internal, "entry " + std::to_string(entry.index.value) +
+                                           " does not follow entry " + std::to_string(last->value));
+    }
+    SKEP_TRY(tables_->put_entry(entry, *keys_));
+    *last = entry.index;
+  }
+  return tables_->put_hard_state(batch.hard_state, *last);
 }
+
+Status SqliteLogStore::write_install(const raft::SnapshotPointer& at) {
+  const SnapshotFile* file = received(at);
+  if (file == nullptr) {
+    return fail(ErrorKind::internal,
+                "no snapshot up to entry " + std::to_string(at.index.value) + " was received");
+  }
+  SKEP_TRY(tables_->put_snapshot(*file));
+  return tables_->cut_all();
+}
+
+// The installed snapshot is durable: what it takes the place of goes.
+void SqliteLogStore::take_in(SnapshotFile file) {
+  reader_.reset();
+  making_.reset();
+  drop(snapshot_);
+  for (const SnapshotFile& other : received_) {
+    if (other.id != file.id) drop(other);
+  }
+  received_.clear();
+  snapshot_ = std::move(file);
+  first_ = snapshot_.at.index.next();
+  old_keys_ = true;
+}
+
+// One that can't be removed is swept at the next start.
+void SqliteLogStore::drop(const SnapshotFile& file) {
+  if (file.id == 0) return;
+  const Status ignored = files_.remove(snapshot_path(snapshots_, file));
+  static_cast<void>(ignored);
+}
+
+Result<bool> SqliteLogStore::compact(raft::Index through) {
+  SKEP_TRY(ready());
+  if (through > snapshot_.at.index) {
+    return fail(ErrorKind::precondition,
+                "entry " + std::to_string(through.value) + " is in no snapshot yet");
+  }
+  if (first_ > through) return true;
+  raft::Index cut;
+  SKEP_TRY(transaction([&]() -> Status {
+    SKEP_TRY_ASSIGN(cut, tables_->slice(first_, through));
+    return tables_->cut_through(cut);
+  }));
+  first_ = cut.next();
+  old_keys_ = true;
+  return cut == through;
+}
+
+// --- snapshots -----------------------------------------------------------------------------
+
+Status SqliteLogStore::begin_snapshot(const raft::SnapshotPointer& at) {
+  SKEP_TRY(ready());
+  making_ = std::make_unique<SnapshotWriter>(files_, snapshots_, *keys_, at);
+  const Status begun = making_->begin();
+  if (begun) return {};
+  making_.reset();
+  return short_of_room(begun.error());
+}
+
+Status SqliteLogStore::append_snapshot(std::string_view bytes) {
+  SKEP_TRY(ready());
+  if (!making_) {
+    return fail(ErrorKind::conflict, "a newer snapshot came in meanwhile");
+  }
+  const Status appended = making_->append(bytes);
+  if (appended) return {};
+  making_.reset();
+  return short_of_room(appended.error());
+}
+
+Status SqliteLogStore::finish_snapshot() {
+  SKEP_TRY(append_snapshot({}));
+  const Result<SnapshotFile> made = making_->finish();
+  making_.reset();
+  if (!made) return short_of_room(made.error());
+  if (made->at.index < snapshot_.at.index || made->at.index > last_) {
+    drop(*made);
+    return fail(ErrorKind::conflict, "a snapshot up to entry " +
+                                         std::to_string(made->at.index.value) +
+                                         " does not fit the log any more");
+  }
+  SKEP_TRY(transaction([&] { return tables_->put_snapshot(*made); }));
+  reader_.reset();
+  drop(snapshot_);
+  snapshot_ = *made;
+  old_keys_ = true;
+  return {};
+}
+
+Result<raft::ChunkRead> SqliteLogStore::read_chunk(const raft::ReadChunk& read) {
+  SKEP_TRY(ready());
+  raft::ChunkRead answer;
+  answer.to = read.to;
+  answer.snapshot = read.at.index;
+  answer.offset = read.offset;
+  if (read.at != snapshot_.at || read.offset > snapshot_.bytes) return answer;
+  if (!reader_) {
+    SKEP_TRY_ASSIGN(reader_, SnapshotReader::open(files_, snapshots_, *keys_, snapshot_));
+  }
+  SKEP_TRY_ASSIGN(std::string bytes, reader_->read(read.offset));
+  answer.checksum = chunk_checksum(bytes);
+  answer.last = read.offset + bytes.size() == snapshot_.bytes;
+  answer.bytes = std::make_shared<const std::string>(std::move(bytes));
+  return answer;
+}
+
+const SnapshotFile* SqliteLogStore::received(const raft::SnapshotPointer& at) const {
+  for (const SnapshotFile& file : received_) {
+    if (file.at == at) return &file;
+  }
+  return nullptr;
+}
+
+Result<raft::ChunkStored> SqliteLogStore::store_chunk(const raft::StoreChunk& chunk) {
+  SKEP_TRY(ready());
+  // The last chunk again: its answer was lost.
+  if (const SnapshotFile* whole = received(chunk.at)) {
+    return raft::ChunkStored{chunk.at.index, whole->bytes, true};
+  }
+  if (!incoming_ || incoming_->at() != chunk.at) {
+    incoming_ = std::make_unique<SnapshotWriter>(files_, snapshots_, *keys_, chunk.at);
+    const Status begun = incoming_->begin();
+    if (!begun) {
+      incoming_.reset();
+      return short_of_room(begun.error());
+    }
+  }
+  raft::ChunkStored answer{chunk.at.index, incoming_->bytes(), false};
+  if (chunk.offset != answer.received || !chunk.bytes ||
+      chunk.checksum != chunk_checksum(*chunk.bytes)) {
+    return answer;
+  }
+  Status stored = incoming_->append(*chunk.bytes);
+  if (stored && chunk.last) {
+    Result<SnapshotFile> whole = incoming_->finish();
+    if (whole) {
+      if (received_.size() == kReceivedMax) {
+        drop(received_.front());
+        received_.erase(received_.begin());
+      }
+      received_.push_back(std::move(*whole));
+    } else {
+      stored = fail(whole.error());
+    }
+  }
+  answer.received = incoming_->bytes();
+  answer.complete = chunk.last;
+  // What was flushed in vain can't be trusted: it begins anew.
+  if (!stored || chunk.last) incoming_.reset();
+  if (!stored) return short_of_room(stored.error());
+  return answer;
+}
+
+// --- keys and room -------------------------------------------------------------------------
+
+Status SqliteLogStore::unlock(const UnlockKey& key) {
+  if (!keys_) return fail(ErrorKind::conflict, "the swarm is not locked");
+  return keys_->unlock(key);
+}
+
+Status SqliteLogStore::set_unlock_key(const std::optional<UnlockKey>& key) {
+  SKEP_TRY(ready());
+  SKEP_TRY(keys_->rotate());
+  SKEP_TRY(keys_->protect(key));
+  SKEP_TRY_ASSIGN(const std::string check, keys_->seal(about(RecordKind::key_check), {}));
+  SKEP_TRY(transaction([&] { return tables_->put_key_check(check); }));
+  old_keys_ = true;
+  return {};
+}
+
+// Not being able to is harmless: they are tried again after the next cut.
+void SqliteLogStore::forget_old_keys() {
+  if (!std::exchange(old_keys_, false)) return;
+  uint32_t oldest = keys_->number();
+  if (snapshot_.id != 0) oldest = std::min(oldest, snapshot_.key);
+  for (const SnapshotFile& file : received_) oldest = std::min(oldest, file.key);
+  if (making_) oldest = std::min(oldest, making_->key());
+  if (incoming_) oldest = std::min(oldest, incoming_->key());
+  // An entry is never sealed with an older key than the one before it.
+  const Result<std::optional<uint32_t>> first = tables_->oldest_key();
+  if (!first) return;
+  if (*first) oldest = std::min(oldest, **first);
+  const Status ignored = keys_->forget_before(oldest);
+  static_cast<void>(ignored);
+}
+
+Status SqliteLogStore::tidy() {
+  SKEP_TRY(ready());
+  if (tables_->connection().log_pages() >= kCheckpointPages) {
+    Status moved = tables_->connection().checkpoint();
+    if (!moved && moved.error().kind == ErrorKind::exhausted && ballast_.give_up()) {
+      moved = tables_->connection().checkpoint();
+    }
+    // On a full disk the write-ahead log holds all there is, and grows; nothing is lost.
+    if (!moved && moved.error().kind != ErrorKind::exhausted) return latch(moved.error());
+  }
+  forget_old_keys();
+  ballast_.check();
+  return {};
+}
+
+// --- reading it all ------------------------------------------------------------------------
 
 Result<std::optional<Loaded>> SqliteLogStore::load() {
   if (broken_) return fail(*broken_);
-  SKEP_TRY_ASSIGN(const std::optional<Identity> identity, load_identity());
+  SKEP_TRY_ASSIGN(const auto identity, tables_->identity());
   if (!identity) return std::optional<Loaded>();
+  if (!keys_) return corrupt("raft.key is missing; without it the log can't be read");
+  SKEP_TRY(ready());
+  SKEP_TRY(check_keys(identity->second));
   Loaded loaded;
-  loaded.identity = *identity;
-  SKEP_TRY_ASSIGN(const auto hard_state, load_hard_state());
+  loaded.identity = identity->first;
+  SKEP_TRY_ASSIGN(const auto hard_state, tables_->hard_state());
   loaded.hard_state = hard_state.first;
-  SKEP_TRY_ASSIGN(loaded.snapshot, load_snapshot());
-  SKEP_TRY_ASSIGN(loaded.entries, load_entries());
-  const raft::Index last =
-      loaded.entries.empty() ? loaded.snapshot.at.index : loaded.entries.back().index;
-  if (last != hard_state.second) {
-    return corrupt("the log ends at entry " + std::to_string(last.value) + " but entry " +
-                   std::to_string(hard_state.second.value) + " was the last one made durable");
-  }
-  last_ = last;
+  SKEP_TRY_ASSIGN(snapshot_, tables_->snapshot());
+  reader_.reset();
+  loaded.snapshot.at = snapshot_.at;
+  SKEP_TRY_ASSIGN(loaded.snapshot.state, read_state());
+  SKEP_TRY_ASSIGN(loaded.entries, tables_->entries(*keys_));
+  SKEP_TRY(check_ends(loaded, hard_state.second));
+  last_ = hard_state.second;
+  first_ = loaded.entries.empty() ? last_.next() : loaded.entries.front().index;
+  making_.reset();
+  incoming_.reset();
+  received_.clear();
+  SKEP_TRY(sweep_snapshots(files_, snapshots_, snapshot_));
+  old_keys_ = true;
   return std::optional<Loaded>(std::move(loaded));
+}
+
+Status SqliteLogStore::check_keys(std::string_view key_check) {
+  const std::string about_check = about(RecordKind::key_check);
+  if (!keys_->unseal(about_check, key_check)) {
+    return corrupt("raft.key is not the key of this log");
+  }
+  if (KeyFile::number_of(key_check) == keys_->number()) return {};
+  // The keys were changed just before a crash.
+  SKEP_TRY_ASSIGN(const std::string check, keys_->seal(about_check, {}));
+  return transaction([&] { return tables_->put_key_check(check); });
+}
+
+Result<std::string> SqliteLogStore::read_state() {
+  std::string state;
+  SKEP_TRY_ASSIGN(SnapshotReader reader,
+                  SnapshotReader::open(files_, snapshots_, *keys_, snapshot_));
+  state.reserve(snapshot_.bytes);
+  while (state.size() < snapshot_.bytes) {
+    SKEP_TRY_ASSIGN(const std::string part, reader.read(state.size()));
+    state += part;
+  }
+  return state;
+}
+
+// Nothing that was ever made durable may be missing: to go on without it would be to take back what
+// others rely on.
+Status SqliteLogStore::check_ends(const Loaded& loaded, raft::Index durable) const {
+  const raft::Index snapshot = loaded.snapshot.at.index;
+  const raft::Index last = loaded.entries.empty() ? snapshot : loaded.entries.back().index;
+  if (last != durable) {
+    return corrupt("the log ends at entry " + std::to_string(last.value) + " but entry " +
+                   std::to_string(durable.value) + " was the last one made durable");
+  }
+  if (!loaded.entries.empty() && loaded.entries.front().index > snapshot.next()) {
+    return corrupt("entry " + std::to_string(loaded.entries.front().index.value) +
+                   " follows the snapshot up to entry " + std::to_string(snapshot.value));
+  }
+  if (last < snapshot) {
+    return corrupt("the log ends at entry " + std::to_string(last.value) +
+                   " but its snapshot goes up to entry " + std::to_string(snapshot.value));
+  }
+  if (loaded.hard_state.commit > last) {
+    return corrupt("entry " + std::to_string(loaded.hard_state.commit.value) +
+                   " was committed but the log ends at entry " + std::to_string(last.value));
+  }
+  return {};
 }
 
 }  // namespace
 
-Result<std::unique_ptr<LogStore>> open_sqlite_log_store(const std::string& path) {
-  auto store = std::make_unique<SqliteLogStore>();
-  const Status opened = store->open(path);
+Result<std::unique_ptr<LogStore>> open_sqlite_log_store(const std::string& path,
+                                                        StoreOptions options) {
+  FileSystem* files = options.files;
+  auto store = std::make_unique<SqliteLogStore>(path, std::move(options), files);
+  const Status opened = store->open();
   if (!opened) return fail(opened.error().within(path));
   return std::unique_ptr<LogStore>(std::move(store));
 }

@@ -14,7 +14,7 @@ using namespace skep;
 Status measure(const std::string& path, uint64_t batch_size) {
   constexpr std::chrono::seconds kDuration{3};
   SKEP_TRY_ASSIGN(const auto store, storage::open_sqlite_log_store(path));
-  SKEP_TRY(store->initialise({{{1, 2}}, {{3, 4}}, {1}, {1}}, {{{1}}, {}}));
+  SKEP_TRY(store->initialise({{{1, 2}}, {{3, 4}}, {1}, {1}, {1}}, {{{1}}, {}}));
   const auto bytes = std::make_shared<const std::string>(512, 'x');
   uint64_t index = 0;
   uint64_t commits = 0;

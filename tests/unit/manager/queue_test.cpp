@@ -45,19 +45,39 @@ class MemoryLog final : public storage::LogStore {
     for (const raft::Entry& entry : batch.entries) disk_.content.entries.push_back(entry);
     return {};
   }
-  Status save_snapshot(const storage::Snapshot& snapshot) override {
-    const std::lock_guard lock(disk_.mutex);
-    disk_.content.snapshot = snapshot;
+  Status begin_snapshot(const raft::SnapshotPointer& at) override {
+    making_ = {at, {}};
     return {};
   }
-  Status compact(raft::Index through) override {
+  Status append_snapshot(std::string_view bytes) override {
+    making_.state += bytes;
+    return {};
+  }
+  Status finish_snapshot() override {
+    const std::lock_guard lock(disk_.mutex);
+    disk_.content.snapshot = std::move(making_);
+    return {};
+  }
+  Result<bool> compact(raft::Index through) override {
     const std::lock_guard lock(disk_.mutex);
     std::erase_if(disk_.content.entries, [&](const auto& e) { return e.index <= through; });
-    return {};
+    return true;
   }
+  Result<raft::ChunkRead> read_chunk(const raft::ReadChunk&) override {
+    return fail(ErrorKind::unimplemented, "nobody to send it to");
+  }
+  Result<raft::ChunkStored> store_chunk(const raft::StoreChunk&) override {
+    return fail(ErrorKind::unimplemented, "nobody to come from");
+  }
+  Status tidy() override { return {}; }
+  storage::DiskRoom room() const override { return {}; }
+  bool locked() const override { return false; }
+  Status unlock(const storage::UnlockKey&) override { return {}; }
+  Status set_unlock_key(const std::optional<storage::UnlockKey>&) override { return {}; }
   std::optional<Error> broken() const override { return std::nullopt; }
 
  private:
+  storage::Snapshot making_;
   Disk& disk_;
 };
 

@@ -13,7 +13,7 @@ namespace skep::storage {
 namespace {
 
 const raft::Configuration kAlone{{{1}}, {}};
-const Identity kIdentity{{{1, 2}}, {{3, 4}}, {1}, {1}};
+const Identity kIdentity{{{1, 2}}, {{3, 4}}, {1}, {1}, {1}};
 
 // The shell around the core in its smallest form: what the manager does, without the rest.
 class Shell {
@@ -52,9 +52,7 @@ class Shell {
     const raft::SnapshotPointer at = raft_->snapshot_pointer(applied_);
     bool saved = false;
     persister_->save_snapshot(
-        [at, state] {
-          return Snapshot{at, state};
-        },
+        at, [state](const Persister::SnapshotSink& sink) { return sink(state); },
         [&](Status status) {
           REQUIRE(status);
           saved = true;

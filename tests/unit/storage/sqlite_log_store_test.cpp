@@ -19,7 +19,7 @@ using raft::Entry;
 using raft::EntryKind;
 
 const Configuration kAlone{{{1}}, {}};
-const Identity kIdentity{{{1, 0xffff'ffff'ffff'fffe}}, {{3, 4}}, {1}, {5}};
+const Identity kIdentity{{{1, 0xffff'ffff'ffff'fffe}}, {{3, 4}}, {1}, {5}, {2}};
 
 Entry entry(uint64_t term, uint64_t index, std::string bytes) {
   return {{term}, {index}, EntryKind::normal, std::make_shared<const std::string>(bytes)};
@@ -41,6 +41,12 @@ void fill(const std::string& path) {
   REQUIRE(store->initialise(kIdentity, kAlone));
   REQUIRE(store->persist(
       batch({{2}, {1}, {1}}, {entry(1, 1, ""), entry(2, 2, "two"), entry(2, 3, "three")})));
+}
+
+Status save(LogStore& store, const raft::SnapshotPointer& at, const std::string& state) {
+  SKEP_TRY(store.begin_snapshot(at));
+  SKEP_TRY(store.append_snapshot(state));
+  return store.finish_snapshot();
 }
 
 std::string load_failure_after(const std::string& path, const char* sql) {
@@ -112,8 +118,9 @@ TEST_CASE("a snapshot survives, and compaction cuts what it covers") {
   {
     const std::unique_ptr<LogStore> store = opened(path);
     REQUIRE(store->load());
-    REQUIRE(store->save_snapshot({{{3}, {2}, kAlone}, state}));
-    REQUIRE(store->compact({3}));
+    CHECK(store->compact({3}).error().kind == ErrorKind::precondition);  // in no snapshot yet
+    REQUIRE(save(*store, {{3}, {2}, kAlone}, state));
+    CHECK(*store->compact({3}));
     REQUIRE(store->persist(batch({{2}, {1}, {3}}, {entry(2, 4, "four")})));
   }
   const Result<std::optional<Loaded>> loaded = opened(path)->load();
@@ -129,12 +136,24 @@ TEST_CASE("a row that was changed or lost is found, and the error says which") {
   const std::string path = folder.file("raft.db");
   fill(path);
   SECTION("an entry's bytes") {
-    CHECK(load_failure_after(path, "UPDATE entries SET bytes = x'00' WHERE idx = 2") ==
-          "raft log on disk: entry 2 fails its checksum");
+    CHECK(load_failure_after(path,
+                             "UPDATE entries SET bytes = substr(bytes, 1, 30) || x'00' ||"
+                             " substr(bytes, 32) WHERE idx = 2") ==
+          "raft log on disk: entry 2 does not open with its key: it was changed");
   }
   SECTION("an entry's term") {
     CHECK(load_failure_after(path, "UPDATE entries SET term = 1 WHERE idx = 3") ==
-          "raft log on disk: entry 3 fails its checksum");
+          "raft log on disk: entry 3 does not open with its key: it was changed");
+  }
+  SECTION("an entry's bytes are another entry's") {
+    CHECK(load_failure_after(path,
+                             "UPDATE entries SET bytes = (SELECT bytes FROM entries WHERE idx = 2)"
+                             " WHERE idx = 3") ==
+          "raft log on disk: entry 3 does not open with its key: it was changed");
+  }
+  SECTION("an entry is cut short") {
+    CHECK(load_failure_after(path, "UPDATE entries SET bytes = x'01000000aa' WHERE idx = 2") ==
+          "raft log on disk: entry 2 is cut short");
   }
   SECTION("an entry in the middle is gone") {
     CHECK(load_failure_after(path, "DELETE FROM entries WHERE idx = 2") ==
@@ -157,8 +176,8 @@ TEST_CASE("a row that was changed or lost is found, and the error says which") {
           "raft log on disk: the identity row fails its checksum");
   }
   SECTION("the snapshot") {
-    CHECK(load_failure_after(path, "UPDATE snapshot SET state = x'00'") ==
-          "raft log on disk: the snapshot at entry 0 fails its checksum");
+    CHECK(load_failure_after(path, "UPDATE snapshot SET idx = 2") ==
+          "raft log on disk: the snapshot row fails its checksum");
   }
 }
 
@@ -202,13 +221,28 @@ TEST_CASE("after a failed write nothing is written, even when the disk is well a
     const Status again = store->persist(batch({{2}, {1}, {3}}, {entry(2, 4, "small")}));
     REQUIRE_FALSE(again.has_value());
     CHECK(again.error() == *store->broken());
-    CHECK_FALSE(store->save_snapshot({{{3}, {2}, kAlone}, ""}).has_value());
+    CHECK_FALSE(store->begin_snapshot({{3}, {2}, kAlone}).has_value());
     CHECK_FALSE(store->compact({1}).has_value());
     CHECK_FALSE(store->load().has_value());
   }
   const Result<std::optional<Loaded>> loaded = opened(path)->load();
   REQUIRE(loaded.has_value());
   CHECK((*loaded)->entries.size() == 3);  // all that was ever acknowledged, and nothing else
+}
+
+TEST_CASE("a log of the format before is refused, and left as it is") {
+  const testing::TemporaryFolder folder;
+  const std::string path = folder.file("raft.db");
+  {
+    Result<Connection> raw = Connection::open(path);
+    REQUIRE(raw->execute("CREATE TABLE identity (one INTEGER PRIMARY KEY, format INTEGER)"));
+    REQUIRE(raw->execute("INSERT INTO identity VALUES (1, 1)"));
+  }
+  const Result<std::unique_ptr<LogStore>> store = open_sqlite_log_store(path);
+  REQUIRE_FALSE(store.has_value());
+  CHECK(store.error() == Error{ErrorKind::unimplemented,
+                               path + ": the raft log is of format 1; this version of skep reads "
+                                      "format 2 only"});
 }
 
 TEST_CASE("a batch that does not follow the log is refused") {
