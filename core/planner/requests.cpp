@@ -42,7 +42,7 @@ tl::unexpected<Error> out_of_sequence() {
 }
 
 Status fits_an_entry(store::Change change, std::string_view what) {
-  const size_t size = store::encode({{}, "", {std::move(change)}}).size();
+  const size_t size = store::encode({{}, {std::move(change)}, {}}).size();
   if (size <= kRowBytesMax) return {};
   return fail(ErrorKind::too_large, std::string(what) + " of " + std::to_string(size) +
                                         " bytes is over the limit of " +
