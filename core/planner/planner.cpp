@@ -77,11 +77,7 @@ void Planner::run(store::Draft& draft, model::WallTime now) {
 }
 
 std::optional<model::WallTime> Planner::next_deadline() const {
-  std::optional<model::WallTime> next;
-  for (const auto& [task, when] : waiting_) {
-    if (!next || when < *next) next = when;
-  }
-  return next;
+  return waiting_.next();
 }
 
 bool Planner::absorb_journal(store::Draft& draft) {
@@ -141,7 +137,10 @@ void Planner::absorb_service(const store::View& view,
 
 void Planner::absorb_task(const store::Replaced<Task>& change) {
   const store::Row<Task>& after = change.after;
-  if (change.before && (!after || after->ended())) retry_unplaced_ = true;
+  if (change.before && (!after || after->ended())) {
+    retry_unplaced_ = true;
+    waiting_.over(change.before->id);
+  }
   if (!after) {
     unplaced_.erase(change.before->id);
     waiting_.erase(change.before->id);
@@ -156,7 +155,7 @@ void Planner::absorb_task(const store::Replaced<Task>& change) {
     unplaced_.erase(after->id);
   }
   if (after->desired == TaskState::ready && after->start_at) {
-    waiting_.emplace(after->id, after->start_at);
+    if (!waiting_.waits(after->id)) waiting_.set(after->id, after->start_at, after->start_after);
   } else {
     waiting_.erase(after->id);
   }
@@ -170,6 +169,7 @@ void Planner::evict(store::Draft& draft, model::NodeId node, RestartCause cause,
                     model::WallTime now) {
   const bool erased = draft.node(node) == nullptr;
   for (const store::Row<Task>& task : tasks_of_node(draft, node)) {
+    if (cause == RestartCause::node_gone) waiting_.over(task->id);
     if (task->desired == TaskState::remove) {
       orchestrator::remove_task(draft, *task);
       continue;
@@ -199,7 +199,7 @@ void Planner::handle_ended(store::Draft& draft, model::WallTime now) {
       if (task->start_at > now) {
         // It failed while it was prepared, before its time had come. A successor now would fail as
         // fast again and again (an image that is not there): the delay is served first.
-        waiting_[id] = task->start_at;
+        waiting_.set(id, task->start_at);
       } else {
         orchestrator::restart(draft, *task, RestartCause::ended, now, ids_);
       }
@@ -216,21 +216,16 @@ void Planner::handle_ended(store::Draft& draft, model::WallTime now) {
 }
 
 void Planner::release_waiting(store::Draft& draft, model::WallTime now) {
-  std::vector<model::TaskId> ids;
-  for (const auto& [id, when] : waiting_) ids.push_back(id);
-  for (const model::TaskId id : ids) {
+  for (const model::TaskId id : waiting_.due(now)) {
     const store::Row<Task> task = draft.task(id);
-    if (!task) {
-      waiting_.erase(id);
-      continue;
-    }
+    if (task && task->ended() && task->start_at > now) continue;
+    waiting_.erase(id);
+    if (!task) continue;
     if (task->ended()) {
-      if (task->start_at > now) continue;
-      waiting_.erase(id);
       ended_.insert(id);
-      continue;
+    } else if (const auto later = orchestrator::release_if_due(draft, *task, now)) {
+      waiting_.set(id, *later, task->start_after);
     }
-    if (const auto later = orchestrator::release_if_due(draft, *task, now)) waiting_[id] = *later;
   }
 }
 

@@ -18,6 +18,7 @@
 
 #include "core/model/id_source.hpp"
 #include "core/orchestrator/restart.hpp"
+#include "core/planner/deadlines.hpp"
 #include "core/planner/root_rotation.hpp"
 #include "core/scheduler/node_load.hpp"
 #include "core/store/draft.hpp"
@@ -58,7 +59,7 @@ class Planner {
   std::set<model::TaskId> ended_;  // ended or to be deleted: needs a look
   std::map<model::NodeId, orchestrator::RestartCause> evicted_nodes_;
   std::set<model::NodeId> nodes_to_enforce_;
-  std::map<model::TaskId, model::WallTime> waiting_;  // READY tasks, with when to look again
+  Deadlines waiting_;  // READY tasks
   std::set<model::TaskId> unplaced_;
   bool retry_unplaced_ = false;
   RootRotationWatch root_rotation_;

@@ -80,14 +80,14 @@ class Cluster {
   }
 
   void report_all(const char* what, model::TaskState state, model::TaskState of, size_t at_most) {
+    std::vector<store::Row<model::Task>> tasks;
+    store_.each_task([&](const auto& task) {
+      if (task->status.state == of && task->desired == model::TaskState::running) {
+        tasks.push_back(task);
+      }
+    });
+    if (tasks.size() > at_most) tasks.resize(at_most);
     ask(what, [&](store::Draft& draft) {
-      std::vector<store::Row<model::Task>> tasks;
-      store_.each_task([&](const auto& task) {
-        if (task->status.state == of && task->desired == model::TaskState::running) {
-          tasks.push_back(task);
-        }
-      });
-      if (tasks.size() > at_most) tasks.resize(at_most);
       for (const auto& task : tasks) {
         model::TaskStatus status;
         status.state = state;

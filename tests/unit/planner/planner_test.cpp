@@ -501,3 +501,16 @@ TEST_CASE("a planner that starts anew goes on with what was waiting") {
   world.pass(6s);
   CHECK(wanted_in_slot(world, web, 1)->desired == TaskState::running);
 }
+
+TEST_CASE("the successor of a drained task starts when the node that still ran the old one dies") {
+  World world(3);
+  const model::ServiceId web = world.create("web", 1);
+  world.agents_obey();
+  const store::Row<model::Task> old = wanted_in_slot(world, web, 1);
+  size_t where = 0;
+  while (world.node(where) != old->node) ++where;
+  REQUIRE(world.set_availability(where, NodeAvailability::drain));
+  REQUIRE(wanted_in_slot(world, web, 1)->desired == TaskState::ready);
+  world.lose(where);
+  CHECK(wanted_in_slot(world, web, 1)->desired == TaskState::running);
+}

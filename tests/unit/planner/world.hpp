@@ -55,6 +55,7 @@ class World {
 
   static model::ServiceSpec spec(const std::string& name, uint64_t replicas);
   model::NodeId node(size_t index) const { return nodes_.at(index); }
+  size_t nodes() const { return nodes_.size(); }
   const store::Store& store() const { return store_; }
   CountingIds& ids() { return ids_; }
   model::WallTime now() const { return now_; }
