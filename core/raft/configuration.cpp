@@ -138,6 +138,13 @@ const Configuration& ConfigurationHistory::at(Index index) const {
   return steps_[step].second;
 }
 
+bool ConfigurationHistory::is_voter_since(Index index, RaftId id) const {
+  if (at(index).is_voter(id)) return true;
+  return std::any_of(steps_.begin(), steps_.end(), [&](const auto& step) {
+    return step.first > index && step.second.is_voter(id);
+  });
+}
+
 void ConfigurationHistory::append(Index index, Configuration configuration) {
   SKEP_ASSERT(index > steps_.back().first, "configurations are appended in order");
   steps_.emplace_back(index, std::move(configuration));

@@ -58,8 +58,8 @@ Status check(const Configuration& configuration);
 std::string encode(const Configuration& configuration);
 // Checks everything. Errors: invalid, or unimplemented for a version that is not known here.
 Result<Configuration> decode_configuration(std::string_view bytes);
-// The same for a snapshot at index 0: the configuration of nobody is allowed, which is what a
-// member that has just joined has on its disk.
+// The same for a snapshot: the configuration of nobody is allowed. It is what a member that has
+// joined has on its disk until the entry that made it one, and in a snapshot it took before that.
 Result<Configuration> decode_first_configuration(std::string_view bytes);
 
 class ConfigurationHistory {
@@ -72,6 +72,8 @@ class ConfigurationHistory {
   Index effective_since() const { return steps_.back().first; }
   // The one in force at `index`, which is not below the snapshot's.
   const Configuration& at(Index index) const;
+  // In the one in force at `index`, which is not below the snapshot's, or in any later one.
+  bool is_voter_since(Index index, RaftId id) const;
   // Requires: index is above all earlier ones.
   void append(Index index, Configuration configuration);
   // Forgets the configurations of entries from `first` on. The snapshot's always stays.

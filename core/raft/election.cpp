@@ -32,6 +32,15 @@ bool Raft::leader_is_alive(Tick now) const {
          now.value - follower->heard_at.value < kElectionTicksMin;
 }
 
+// Not while a snapshot is installed or a vote could not be made durable, and only a voter: also one
+// that the log votes out by entries which may not be committed. It can be the only one that has
+// those entries and so the only one that can win, if by the votes of others alone (Ongaro's
+// dissertation, 4.2.2).
+bool Raft::may_campaign(Tick now) const {
+  return log_.is_voter_since(commit_, options_.self) && !arrival_is_complete() &&
+         !disk_is_stalled(now);
+}
+
 void Raft::election_timeout(Tick now, Output& out) {
   if (Candidate* candidate = std::get_if<Candidate>(&role_)) {
     // A lone candidate waits for its own disk; a new term would only ask the disk for more.
@@ -39,10 +48,8 @@ void Raft::election_timeout(Tick now, Output& out) {
   } else if (now < std::get<Follower>(role_).election_at) {
     return;
   }
-  // Whoever is no voter, is about to become another state altogether, or could not make a vote
-  // durable, waits; but it does not go on taking a silent leader for one.
-  if (!log_.configuration().is_voter(options_.self) || arrival_is_complete() ||
-      disk_is_stalled(now)) {
+  // Who may not campaign waits, but does not go on taking a silent leader for one.
+  if (!may_campaign(now)) {
     Follower* follower = std::get_if<Follower>(&role_);
     if (follower != nullptr && !follower->leader) {
       follower->election_at = election_deadline(now);
@@ -167,10 +174,7 @@ void Raft::receive(const Sender& from, VoteReply& reply, Tick, Output&) {
 void Raft::receive(const Sender& from, TimeoutNow&, Tick now, Output& out) {
   const Follower* follower = std::get_if<Follower>(&role_);
   if (follower == nullptr || follower->leader != from.id) return;
-  if (!log_.configuration().is_voter(options_.self) || arrival_is_complete() ||
-      disk_is_stalled(now)) {
-    return;
-  }
+  if (!may_campaign(now)) return;
   campaign(true, now, out);
 }
 

@@ -48,6 +48,10 @@ class Log {
   Index configuration_index() const { return configurations_.effective_since(); }
   // Requires: index is at or above the snapshot.
   const Configuration& configuration_at(Index index) const { return configurations_.at(index); }
+  // In the configuration at `index`, or in any later one of the log. Requires: as above.
+  bool is_voter_since(Index index, RaftId id) const {
+    return configurations_.is_voter_since(index, id);
+  }
   Index durable() const { return durable_; }
 
   // What the disk was asked to write, whether it has answered or not.

@@ -23,8 +23,10 @@ std::string member(RaftId id) {
 
 Result<Raft> Raft::start(Options options, Restored restored, Tick now) {
   if (!options.self) return fail(ErrorKind::invalid, "raft: a member needs an id");
-  const bool blank = !restored.snapshot.index && restored.snapshot.configuration == Configuration{};
-  if (!blank) SKEP_TRY(check(restored.snapshot.configuration));
+  // Of nobody until a joiner has the entry that made it a member, whatever it has applied by then.
+  if (restored.snapshot.configuration != Configuration{}) {
+    SKEP_TRY(check(restored.snapshot.configuration));
+  }
   SKEP_TRY_ASSIGN(Log log, Log::restore(std::move(restored.snapshot), std::move(restored.entries)));
   if (restored.hard_state.commit > log.last_index()) {
     return fail(ErrorKind::internal,

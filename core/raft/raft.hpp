@@ -126,6 +126,7 @@ class Raft {
   void receive(const Sender& from, TimeoutNow&, Tick now, Output& out);
   Tick election_deadline(Tick now);
   bool leader_is_alive(Tick now) const;
+  bool may_campaign(Tick now) const;
   void election_timeout(Tick now, Output& out);
   void campaign(bool transfer, Tick now, Output& out);
   void ask_for_votes(Tick now, Output& out);

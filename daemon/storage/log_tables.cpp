@@ -227,10 +227,8 @@ Result<SnapshotFile> LogTables::snapshot() {
   if (all.number(7) != checksum(file, all.bytes(6))) {
     return corrupt("the snapshot row fails its checksum");
   }
-  // A member that has joined and knows nothing yet has a configuration of nobody.
-  auto configuration = file.at.index ? raft::decode_configuration(all.bytes(6))
-                                     : raft::decode_first_configuration(all.bytes(6));
-  SKEP_TRY_ASSIGN(file.at.configuration, std::move(configuration));
+  // Of nobody until a joiner has the entry that made it a member, however much it applied by then.
+  SKEP_TRY_ASSIGN(file.at.configuration, raft::decode_first_configuration(all.bytes(6)));
   return file;
 }
 
