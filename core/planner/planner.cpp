@@ -142,17 +142,18 @@ void Planner::absorb_task(const store::Replaced<Task>& change) {
     waiting_.over(change.before->id);
   }
   if (!after) {
-    unplaced_.erase(change.before->id);
+    forget_unplaced(*change.before);
     waiting_.erase(change.before->id);
     ended_.erase(change.before->id);
     return;
   }
   if (!after->node && after->status.state <= TaskState::pending &&
       after->desired <= TaskState::running) {
-    const bool is_new = unplaced_.insert(after->id).second;
+    const bool is_new =
+        unplaced_[{after->service, after->spec_version}].emplace(after->slot, after->id).second;
     if (is_new) retry_unplaced_ = true;
   } else {
-    unplaced_.erase(after->id);
+    forget_unplaced(*after);
   }
   if (after->desired == TaskState::ready && after->start_at) {
     if (!waiting_.waits(after->id)) waiting_.set(after->id, after->start_at, after->start_after);
@@ -163,6 +164,13 @@ void Planner::absorb_task(const store::Replaced<Task>& change) {
   const bool newly_unwanted = after->desired > TaskState::running &&
                               !(change.before && change.before->desired == after->desired);
   if (newly_ended || newly_unwanted) ended_.insert(after->id);
+}
+
+void Planner::forget_unplaced(const Task& task) {
+  const auto group = unplaced_.find({task.service, task.spec_version});
+  if (group == unplaced_.end()) return;
+  group->second.erase({task.slot, task.id});
+  if (group->second.empty()) unplaced_.erase(group);
 }
 
 void Planner::evict(store::Draft& draft, model::NodeId node, RestartCause cause,
@@ -232,18 +240,7 @@ void Planner::release_waiting(store::Draft& draft, model::WallTime now) {
 void Planner::place_unplaced(store::Draft& draft, model::WallTime now) {
   if (!retry_unplaced_ || unplaced_.empty()) return;
   retry_unplaced_ = false;
-  std::map<model::SpecKey, store::TasksBySlot> groups;
-  for (const model::TaskId id : unplaced_) {
-    if (const store::Row<Task> task = draft.task(id)) {
-      groups[{task->service, task->spec_version}].emplace(task->slot, id);
-    }
-  }
-  for (const auto& [key, group] : groups) {
-    // Low slots first, so that a partial placement fills 1..n.
-    std::vector<model::TaskId> tasks;
-    for (const auto& [slot, id] : group) tasks.push_back(id);
-    scheduler::place_group(draft, loads_, tasks, now);
-  }
+  for (const auto& [key, group] : unplaced_) scheduler::place_group(draft, loads_, group, now);
   // The scheduler fed its placements to the loads itself, as each depends on the one before.
   for (const store::RowChange& change : draft.take_journal()) absorb(draft, change);
 }

@@ -46,6 +46,7 @@ class Planner {
   void absorb_node(const store::View& view, const store::Replaced<model::Node>& change);
   void absorb_service(const store::View& view, const store::Replaced<model::Service>& change);
   void absorb_task(const store::Replaced<model::Task>& change);
+  void forget_unplaced(const model::Task& task);
   bool absorb_journal(store::Draft& draft);
   void evict(store::Draft& draft, model::NodeId node, orchestrator::RestartCause cause,
              model::WallTime now);
@@ -60,7 +61,8 @@ class Planner {
   std::map<model::NodeId, orchestrator::RestartCause> evicted_nodes_;
   std::set<model::NodeId> nodes_to_enforce_;
   Deadlines waiting_;  // READY tasks
-  std::set<model::TaskId> unplaced_;
+  // By service and spec, low slots first, so that a partial placement fills 1..n.
+  std::map<model::SpecKey, store::TasksBySlot> unplaced_;
   bool retry_unplaced_ = false;
   RootRotationWatch root_rotation_;
 };

@@ -226,29 +226,28 @@ Demand demand_of(const model::ServiceSpec& spec, const model::SpecKey& key) {
 
 }  // namespace
 
-void place_group(store::Draft& draft, NodeLoads& loads, const std::vector<model::TaskId>& tasks,
+void place_group(store::Draft& draft, NodeLoads& loads, const store::TasksBySlot& tasks,
                  model::WallTime now) {
   if (tasks.empty()) return;
-  const store::Row<Task> first = draft.task(tasks.front());
+  const store::Row<Task> first = draft.task(tasks.begin()->second);
   if (!first) return;
   const store::Row<model::ServiceSpec> spec = draft.spec_of(*first);
   SKEP_ASSERT(spec != nullptr, "a task's spec is in the store as long as the task");
   const Demand demand = demand_of(*spec, {first->service, first->spec_version});
   Candidates candidates(loads, demand, now);
   std::optional<std::string> reason;  // the same for all that come after the first refused
-  for (const model::TaskId id : tasks) {
+  for (const auto& [slot, id] : tasks) {
     const store::Row<Task> before = draft.task(id);
     if (!before) continue;
-    Task task = *before;
     if (!reason && !candidates.any()) reason = explain(candidates.refused());
-    if (!reason) {
+    if (reason && before->status.error == *reason) continue;
+    Task task = *before;
+    if (reason) {
+      task.status.message = "pending task scheduling";
+    } else {
       task.node = candidates.best();
       task.status.state = TaskState::assigned;
       task.status.message = "scheduler assigned task to node";
-    }
-    if (reason) {
-      if (task.status.error == *reason) continue;
-      task.status.message = "pending task scheduling";
     }
     task.status.error = reason.value_or("");
     task.status.timestamp = now;

@@ -17,9 +17,9 @@
 
 namespace skep::scheduler {
 
-// Places as many of `tasks` as fit; the others get the reason into status.error. All must be of one
-// service and spec, unplaced, and in the draft. `loads` follows the placements.
-void place_group(store::Draft& draft, NodeLoads& loads, const std::vector<model::TaskId>& tasks,
+// Places as many of `tasks` as fit, low slots first; the others get the reason into status.error.
+// All must be of one service and spec, and unplaced. `loads` follows the placements.
+void place_group(store::Draft& draft, NodeLoads& loads, const store::TasksBySlot& tasks,
                  model::WallTime now);
 
 // Marks tasks REJECTED that may no longer stay where they are: the node stopped meeting the
