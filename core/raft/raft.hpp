@@ -142,6 +142,7 @@ class Raft {
   // --- replication.cpp
   void receive(const Sender& from, AppendReply& reply, Tick now, Output& out);
   Index append(EntryKind kind, std::string bytes, Tick now);
+  void acknowledged(Progress& member, Index match);
   void advance_commit();
   void replicate(Tick now, Output& out);
   void replicate_to(RaftId id, Progress& member, Tick now, Output& out);

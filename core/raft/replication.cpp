@@ -122,6 +122,14 @@ void Raft::replicate_to(RaftId id, Progress& member, Tick now, Output& out) {
   }
 }
 
+// Where a snapshot is on its way it goes on, unless the log alone would do by now: the member may
+// have got one from an earlier leader.
+void Raft::acknowledged(Progress& member, Index match) {
+  member.acknowledged(match, std::get<Leader>(role_).round);
+  if (member.state() != ProgressState::snapshot) return;
+  if (log_.reaches_back_to(member.match().next())) member.probe_from_match();
+}
+
 void Raft::receive(const Sender& from, AppendReply& reply, Tick now, Output& out) {
   Leader* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return;
@@ -133,14 +141,7 @@ void Raft::receive(const Sender& from, AppendReply& reply, Tick now, Output& out
     return refuse(from.id, ErrorKind::invalid, "it answers what was never sent", out);
   }
   member.heard(reply.round, now);
-  if (!reply.rejected) {
-    // Where a snapshot is on its way it goes on, unless the log alone would do by now.
-    if (member.state() == ProgressState::snapshot && reply.match > member.match() &&
-        log_.reaches_back_to(reply.match.next())) {
-      member.probe_from_match();
-    }
-    return member.acknowledged(reply.match, leader->round);
-  }
+  if (!reply.rejected) return acknowledged(member, reply.match);
   const Index fallback = log_.last_not_after(reply.conflict_index, reply.conflict_term);
   if (member.refused_append(reply, fallback) != Progress::Refusal::lost) return;
   const Index had = member.match();

@@ -63,7 +63,7 @@ void Raft::receive(const Sender& from, SnapshotReply& reply, Tick now, Output& o
       member.state() == ProgressState::snapshot && member.transfer().at.index == reply.index;
   if (reply.installed) {
     if (current) member.probe_from_match();
-    return member.acknowledged(reply.index, leader->round);
+    return acknowledged(member, reply.index);
   }
   if (!current) return;
   if (reply.rejected) {

@@ -2,7 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/raft/group.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
 
 namespace skep::raft {
 namespace {
@@ -17,6 +24,30 @@ std::string bytes_of(const std::vector<std::string>& applied) {
 }
 
 }  // namespace
+
+Message message(uint64_t from, uint64_t to, uint64_t term, MessageBody body) {
+  return {kCluster, {}, {1}, {from}, {to}, {term}, std::move(body)};
+}
+
+Entry entry(uint64_t term, uint64_t index, std::string bytes, EntryKind kind) {
+  return {{term}, {index}, kind, std::make_shared<const std::string>(std::move(bytes))};
+}
+
+bool asserts(const std::function<void()>& action) {
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    // The test program's own handlers would report the signal as a failure of the test.
+    std::signal(SIGABRT, SIG_DFL);
+    std::fclose(stderr);
+    action();
+    std::_Exit(0);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
 
 Configuration voters(std::vector<uint64_t> ids) {
   Configuration configuration;
@@ -191,6 +222,10 @@ void Group::deliver_first(const Filter& fits) {
     if (fits(bag[place])) return deliver(place);
   }
   FAIL("no such message is on its way");
+}
+
+size_t Group::count(const Filter& fits) const {
+  return static_cast<size_t>(std::count_if(bag.begin(), bag.end(), fits));
 }
 
 void Group::settle() {

@@ -80,6 +80,7 @@ class Group {
   void crash(uint64_t id);
   void restart(uint64_t id);
   bool up(uint64_t id) const { return members_.at(id).raft.has_value(); }
+  size_t count(const Filter& fits) const;  // in the bag
   // A snapshot of everything applied there.
   void snapshot(uint64_t id, uint64_t keep);
   // Proposes at the leader and settles; the id of the proposal.
@@ -110,12 +111,24 @@ class Group {
   std::map<uint64_t, Member> members_;
 };
 
+// A message as the group's members send them.
+Message message(uint64_t from, uint64_t to, uint64_t term, MessageBody body);
+Entry entry(uint64_t term, uint64_t index, std::string bytes = "x",
+            EntryKind kind = EntryKind::normal);
+
+// True if it ends its process by an assertion.
+bool asserts(const std::function<void()>& action);
+
 // Filters.
 Group::Filter cut_off(uint64_t id);             // nothing from or to it
 Group::Filter between(uint64_t a, uint64_t b);  // in either direction
 template <class Body>
 bool is(const Message& message) {
   return std::holds_alternative<Body>(message.body);
+}
+template <class Body>
+Group::Filter of(uint64_t from) {
+  return [from](const Message& m) { return is<Body>(m) && m.from == RaftId{from}; };
 }
 
 }  // namespace skep::raft
