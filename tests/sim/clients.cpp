@@ -9,7 +9,7 @@
 namespace skep::sim {
 namespace {
 
-constexpr uint64_t kPatienceUs = 1500 * kMillisecond;  // with one try
+constexpr uint64_t kPatienceUs = 1000 * kMillisecond;  // with one try
 constexpr uint64_t kTriesMax = 8;
 
 }  // namespace
@@ -61,11 +61,21 @@ void Clients::ask(Client& client, std::optional<int> host) {
   client.tries += 1;
   client.turn += 1;
   client.request.operation.attempt = ++attempts_;
-  const int to = host ? *host : static_cast<int>(world_.random().below(world_.hosts()));
+  const int to = host ? *host : any_host();
   if (const std::optional<uint64_t> delay = world_.network().delay()) {
     world_.after(*delay, RequestArrival{to, client.request});
   }
   world_.after(kPatienceUs, ClientDue{client.number, client.turn});
+}
+
+// In the end nobody asks a host that has no process: only patience would be tested.
+int Clients::any_host() {
+  const int first = world_.any_host();
+  for (int i = 0; finishing_ && i < world_.hosts(); ++i) {
+    const int host = (first + i) % world_.hosts();
+    if (world_.host(host).running()) return host;
+  }
+  return first;
 }
 
 void Clients::answered(const Answer& answer) {

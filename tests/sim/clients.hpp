@@ -46,6 +46,7 @@ class Clients {
 
   void begin_operation(Client& client, bool is_write);
   void ask(Client& client, std::optional<int> host);
+  int any_host();
   void rest(Client& client);
 
   World& world_;

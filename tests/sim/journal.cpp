@@ -284,7 +284,10 @@ Result<bool> JournalDisk::advance() {
       SKEP_TRY(device_.flush(kNameFile));
       if (image_.generation != 0) device_.remove(image_.generation);
       image_ = std::move(next_);
-      incoming_.reset();
+      // One that is on its way in stays, unless this one is as new.
+      if (incoming_ && incoming_->at.index <= image_.contents.restored.snapshot.index) {
+        incoming_.reset();
+      }
       stage_ = Stage::idle;
       return true;
   }
@@ -331,8 +334,11 @@ void JournalDisk::wipe() {
 }
 
 bool JournalDisk::rot(Random& random) {
+  // Which generation is in force is not sure before it is looked up: a crash may have come between.
+  const Result<std::optional<Contents>> found_now = load();
+  if (!found_now || !*found_now) return false;
   const Result<std::string_view> file = device_.read(image_.generation);
-  if (!file || image_.generation == 0) return false;
+  if (!file) return false;
   // Starts of the records that have a whole one behind them.
   std::vector<uint64_t> records;
   uint64_t at = 0;

@@ -40,11 +40,11 @@ Profile draw_profile(Random& random) {
   p.disk_max_us = random.between(1, 30) * kMillisecond;
   p.chunk_bytes = random.between(64, 1024);
   p.damaged_chunks = sometimes(random, 10, 200);
-  p.snapshot_entries = random.between(5, 120);
+  p.snapshot_entries = random.between(3, 60);
   p.keep_entries = random.between(0, 30);
 
-  p.clients = random.between(2, 5);
-  p.think_max_us = random.between(100, 1000) * kMillisecond;
+  p.clients = random.between(2, 6);
+  p.think_max_us = random.between(20, 500) * kMillisecond;
   return p;
 }
 
