@@ -108,6 +108,14 @@ class MachineFiles final : public FileSystem {
     if (folder.number() < 0 || ::fsync(folder.number()) != 0) return failure(path, errno);
     return {};
   }
+  Status forget_cached(const std::string& path) override {
+    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.number() < 0 && errno == ENOENT) return {};
+    if (file.number() < 0) return failure(path, errno);
+    const int reason = ::posix_fadvise(file.number(), 0, 0, POSIX_FADV_DONTNEED);
+    if (reason != 0) return failure(path, reason);
+    return {};
+  }
   Result<std::vector<std::string>> list(const std::string& folder) override {
     std::vector<std::string> names;
     std::error_code error;

@@ -44,6 +44,9 @@ class FileSystem {
   // Mode 0700; one that exists is fine.
   virtual Status make_folder(const std::string& path) = 0;
   virtual Status sync_folder(const std::string& path) = 0;
+  // What is read next is what the disk holds. After a failed sync, memory may hold what the disk
+  // does not, counted as written. One that is not there is fine.
+  virtual Status forget_cached(const std::string& path) = 0;
   // Names, without a path, in rising order.
   virtual Result<std::vector<std::string>> list(const std::string& folder) = 0;
   // Makes a file that really owns that many bytes of the disk.

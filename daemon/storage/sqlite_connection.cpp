@@ -103,6 +103,10 @@ Result<Statement> Connection::prepare(std::string_view sql) {
   return statement;
 }
 
+bool Connection::in_transaction() const {
+  return sqlite3_get_autocommit(connection_.get()) == 0;
+}
+
 Status Connection::take_over_checkpoints() {
   log_pages_ = std::make_unique<int>(0);
   const auto committed = [](void* pages, sqlite3*, const char*, int count) {

@@ -51,6 +51,8 @@ class Connection {
   // Runs one or more statements without results.
   Status execute(const char* sql);
   Result<Statement> prepare(std::string_view sql);
+  // SQLite ends one by itself when it can't write, and a ROLLBACK is then an error.
+  bool in_transaction() const;
 
   // From here on nothing is moved from the write-ahead log to the database but by checkpoint():
   // SQLite's own automatic one swallows the errors of its writes and flushes. The log file stays

@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "daemon/storage/log_tables.hpp"
+#include "daemon/storage/wal_check.hpp"
 
 namespace skep::storage {
 namespace {
@@ -62,6 +63,8 @@ class SqliteLogStore final : public LogStore {
   Result<std::string> read_state();
   Status ready() const;
   void forget_old_keys();
+  // From the write-ahead log into the database.
+  Status move_log();
 
   std::string path_;
   std::string folder_;
@@ -101,7 +104,13 @@ Status SqliteLogStore::open() {
   // is a log that may be gone after a power cut.
   SKEP_TRY(files_.touch(path_));
   SKEP_TRY(files_.sync_folder(folder_));
+  // The run before may have ended with a flush that failed.
+  SKEP_TRY(files_.forget_cached(path_));
+  SKEP_TRY(files_.forget_cached(path_ + "-wal"));
+  SKEP_TRY(check_write_ahead_log(files_, path_ + "-wal"));
   SKEP_TRY_ASSIGN(tables_, LogTables::open(path_, vfs_));
+  // Each run begins with an empty log, so that the next check knows its frames from older ones.
+  SKEP_TRY(move_log());
   SKEP_TRY_ASSIGN(keys_, KeyFile::open(files_, folder_ + "/raft.key"));
   return {};
 }
@@ -114,9 +123,10 @@ Status SqliteLogStore::attempt(Write write) {
   if (done) done = write();
   if (done) done = tables_->commit();
   if (done) return {};
-  const Status undone = tables_->rollback();
   // Without a rollback nothing may be tried again, whatever the reason was.
-  if (!undone) return fail(ErrorKind::internal, done.error().message + ", not rolled back");
+  if (tables_->connection().in_transaction() && !tables_->rollback()) {
+    return fail(ErrorKind::internal, done.error().message + ", not rolled back");
+  }
   return done;
 }
 
@@ -395,16 +405,19 @@ void SqliteLogStore::forget_old_keys() {
   static_cast<void>(ignored);
 }
 
+Status SqliteLogStore::move_log() {
+  Status moved = tables_->connection().checkpoint();
+  if (!moved && moved.error().kind == ErrorKind::exhausted && ballast_.give_up()) {
+    moved = tables_->connection().checkpoint();
+  }
+  // On a full disk the write-ahead log holds all there is, and grows; nothing is lost.
+  if (!moved && moved.error().kind != ErrorKind::exhausted) return latch(moved.error());
+  return {};
+}
+
 Status SqliteLogStore::tidy() {
   SKEP_TRY(ready());
-  if (tables_->connection().log_pages() >= kCheckpointPages) {
-    Status moved = tables_->connection().checkpoint();
-    if (!moved && moved.error().kind == ErrorKind::exhausted && ballast_.give_up()) {
-      moved = tables_->connection().checkpoint();
-    }
-    // On a full disk the write-ahead log holds all there is, and grows; nothing is lost.
-    if (!moved && moved.error().kind != ErrorKind::exhausted) return latch(moved.error());
-  }
+  if (tables_->connection().log_pages() >= kCheckpointPages) SKEP_TRY(move_log());
   forget_old_keys();
   ballast_.check();
   return {};
