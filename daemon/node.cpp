@@ -355,6 +355,10 @@ agent::SessionEvents Node::session_events() {
     base::log_error("node", "the cluster refuses this node: " + why.message);
     connected_bell_.cancel();
   };
+  events.certificate_changed = [this](const transport::NodeCredentials& fresh) {
+    return certificate_changed(fresh);
+  };
+  events.warn = [](std::string_view line) { base::log_warning("session", line); };
   events.on_connected = [this](bool connected, const std::string& why) {
     if (!connected) {
       base::log_info("node", "no session with a manager: " + why);
@@ -367,6 +371,17 @@ agent::SessionEvents Node::session_events() {
   };
   events.log = [](std::string_view line) { base::log_debug("session", line); };
   return events;
+}
+
+// On disk first: what the managers are told of is what this node is after a crash.
+Status Node::certificate_changed(const transport::NodeCredentials& fresh) {
+  SKEP_TRY(transport::save_credentials(path("pki"), fresh));
+  if (manager_) SKEP_TRY(manager_->set_credentials(fresh));
+  const bool renewed = !credentials_ || credentials_->certificate_pem != fresh.certificate_pem;
+  base::log_info("node", renewed ? "this node has a new certificate"
+                                 : "this node trusts other roots from now on");
+  credentials_ = fresh;
+  return {};
 }
 
 asio::awaitable<Status> Node::session_stands(std::chrono::seconds limit) {

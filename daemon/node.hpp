@@ -81,6 +81,7 @@ class Node final : public manager::Control {
   void forget_membership();
   void close_cluster();
   agent::SessionEvents session_events();
+  Status certificate_changed(const transport::NodeCredentials& fresh);
   asio::awaitable<void> keep_probing();
   void tell(const ClusterEvent& event);
   asio::awaitable<Status> ask(manager::Queue::Request request);

@@ -1,9 +1,10 @@
 // The part of Control that reads and changes the cluster: thin, because the queue does the work.
 // SPDX-License-Identifier: Apache-2.0
-#include "core/identity/token.hpp"
+#include "core/identity/rotation.hpp"
 #include "core/planner/requests.hpp"
 #include "daemon/base/clock.hpp"
 #include "daemon/base/log.hpp"
+#include "daemon/manager/trust.hpp"
 #include "daemon/node.hpp"
 
 namespace skep {
@@ -58,9 +59,11 @@ model::NodeId Node::leader() const {
 
 manager::TrustInfo Node::trust() const {
   manager::TrustInfo out;
-  if (!credentials_) return out;
-  out.root_certificate_pem = credentials_->root_pem;
-  const auto issuer = transport::issuer_info(credentials_->root_pem);
+  const store::View* state = store();
+  if (state == nullptr || !state->cluster()) return out;
+  const model::Cluster& cluster = *state->cluster();
+  out.root_certificate_pem = cluster.ca_certificate_pem;
+  const auto issuer = transport::issuer_info(identity::wanted_root(cluster));
   if (issuer) {
     out.issuer_subject_der = issuer->subject_der;
     out.issuer_public_key_der = issuer->public_key_der;
@@ -76,18 +79,12 @@ asio::awaitable<Status> Node::ask(manager::Queue::Request request) {
 asio::awaitable<Status> Node::update_cluster(uint64_t version, model::ClusterSpec spec,
                                              manager::TokenRotation rotate) {
   SKEP_CO_TRY(need_manager());
-  SKEP_CO_TRY_ASSIGN(const identity::Digest digest,
-                     transport::certificate_digest(credentials_->root_pem));
-  SKEP_CO_TRY_ASSIGN(const identity::Secret worker, transport::random_secret());
-  SKEP_CO_TRY_ASSIGN(const identity::Secret manager, transport::random_secret());
-  co_return co_await ask([=](store::Draft& draft) -> Status {
-    SKEP_TRY(planner::update_cluster(draft, version, spec));
-    model::Cluster cluster = *draft.cluster();
-    if (rotate.worker) cluster.worker_token = identity::JoinToken{digest, worker}.str();
-    if (rotate.manager) cluster.manager_token = identity::JoinToken{digest, manager}.str();
-    draft.put(std::move(cluster));
-    return {};
-  });
+  const store::Row<model::Cluster> present = manager_->queue().store().cluster();
+  if (!present) co_return fail(ErrorKind::unavailable, "the cluster is not there yet");
+  SKEP_CO_TRY_ASSIGN(const planner::TrustChange change,
+                     manager::prepare_trust_change(*present, spec, rotate, base::wall_now()));
+  co_return co_await ask(
+      [=](store::Draft& draft) { return planner::update_cluster(draft, version, spec, change); });
 }
 
 asio::awaitable<Status> Node::update_node(model::NodeId id, uint64_t version,

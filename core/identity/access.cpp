@@ -22,7 +22,7 @@ const std::vector<MethodInfo>& all_methods() {
       {Method::issue_certificate, "IssueCertificate", Access::anyone, kCertificate, kCertificate},
       {Method::certificate_status, "CertificateStatus", Access::anyone, kSmall, kCertificate},
       {Method::session, "Session", Access::worker, kLarge, kLarge},
-      {Method::heartbeat, "Heartbeat", Access::worker, kSmall, kSmall},
+      {Method::heartbeat, "Heartbeat", Access::worker, kCertificate, kSmall},
       {Method::assignments, "Assignments", Access::worker, kSmall, kLarge},
       {Method::status, "Status", Access::worker, kLarge, kSmall},
       {Method::away, "Away", Access::worker, kSmall, kSmall},

@@ -13,6 +13,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <random>
+#include <utility>
 
 #include "core/model/codec/codec.hpp"
 #include "core/model/codec/common.hpp"
@@ -38,12 +39,32 @@ constexpr milliseconds kStood{2'000};      // a session this long was a good one
 constexpr int kBeatsPerLease = 3;
 constexpr uint32_t kBeatMinMs = 50;
 constexpr uint32_t kBeatMaxMs = 60'000;
+constexpr std::chrono::seconds kClockLook{30};  // a wall clock may be set meanwhile
+// After a renewal that did not bring what was wanted: the managers' rows may be on their way.
+constexpr std::chrono::seconds kWantedAgain{10};
 constexpr size_t kBatchMax = 2'000;  // reports; some hundred bytes each, well under 4 MiB
 
 asio::awaitable<void> sleep(asio::steady_timer& timer, Clock::duration time) {
   boost::system::error_code code;  // woken early is fine
   timer.expires_after(time);
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, code));
+}
+
+std::string hours_text(model::Nanoseconds time) {
+  return std::to_string(std::chrono::duration_cast<std::chrono::hours>(time).count()) + " hours";
+}
+
+// What is wrong with a certificate's time by this machine's clock; nullopt: nothing.
+std::optional<std::string> out_of_time(const identity::CertificateLife& life, model::WallTime now) {
+  if (now > life.not_after) {
+    return "this node's certificate ran out " + hours_text(now - life.not_after) +
+           " ago; it has to leave the swarm and join it again, unless its clock is wrong";
+  }
+  if (now < life.not_before) {
+    return "this node's certificate begins to be good in " + hours_text(life.not_before - now) +
+           ": this machine's clock is behind the managers'";
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -58,7 +79,8 @@ class AgentSession::State : public std::enable_shared_from_this<State> {
           first(loop),
           beat_timer(loop),
           status_wake(loop),
-          reopen(loop) {}
+          reopen(loop),
+          renewal_wake(loop) {}
 
     std::unique_ptr<RpcClient> client;
     std::string address;
@@ -68,6 +90,8 @@ class AgentSession::State : public std::enable_shared_from_this<State> {
     asio::steady_timer beat_timer;
     asio::steady_timer status_wake;
     asio::steady_timer reopen;
+    asio::steady_timer renewal_wake;
+    model::NodeTrust told;        // what this manager knows of the node's trust
     std::optional<Error> reason;  // why this side closed it
 
     bool open() const { return client->open(); }
@@ -78,6 +102,7 @@ class AgentSession::State : public std::enable_shared_from_this<State> {
       beat_timer.cancel();
       status_wake.cancel();
       reopen.cancel();
+      renewal_wake.cancel();
     }
   };
   using LinkPtr = std::shared_ptr<Link>;
@@ -87,6 +112,7 @@ class AgentSession::State : public std::enable_shared_from_this<State> {
         options(std::move(with)),
         events(std::move(to)),
         random(options.seed),
+        renewal(options.credentials.life, options.credentials.draw),
         pause(options.pause_min),
         pause_timer(loop) {}
 
@@ -96,6 +122,15 @@ class AgentSession::State : public std::enable_shared_from_this<State> {
   asio::awaitable<void> assignments(LinkPtr link);
   asio::awaitable<void> beats(LinkPtr link);
   asio::awaitable<void> statuses(LinkPtr link);
+  asio::awaitable<void> renewals(LinkPtr link);
+  asio::awaitable<Status> renew(LinkPtr link);
+  Status adopt(transport::NodeCredentials fresh);
+  void take_trust(const LinkPtr& link, const rpc::SessionItem& item);
+  void compare_with_wanted(std::chrono::milliseconds delay);
+  model::NodeTrust trust() const {
+    return {options.credentials.root_pem, options.credentials.issuer};
+  }
+  Error explain(Error reason) const;
   Status take_session_item(const LinkPtr& link, const std::string& payload);
   Status take_managers(const rpc::SessionItem& item);
   void stand(const LinkPtr& link);
@@ -107,12 +142,18 @@ class AgentSession::State : public std::enable_shared_from_this<State> {
   void log(const std::string& sentence) const {
     if (events.log && !stopped) events.log(sentence);
   }
+  void warn(const std::string& sentence) const {
+    if (events.warn && !stopped) events.warn(sentence);
+  }
   bool connected() const { return current && !current->session.empty() && current->open(); }
 
   asio::any_io_executor loop;
   SessionOptions options;
   SessionEvents events;
   std::mt19937_64 random;
+  identity::Renewal renewal;
+  std::optional<model::NodeRole> wanted_role;
+  std::optional<model::Issuer> wanted_issuer;
   milliseconds pause;
   asio::steady_timer pause_timer;
   StatusQueue queue;
@@ -149,6 +190,7 @@ asio::awaitable<void> AgentSession::State::run() {
       reason = client.error();
     }
     if (stopped) break;
+    reason = explain(std::move(reason));
     log("no session with the manager at " + address + ": " + reason.message);
     if (stood && events.on_connected) events.on_connected(false, reason.message);
     if (reason.kind == ErrorKind::unauthenticated && !refused && !stopped) {
@@ -198,6 +240,8 @@ void AgentSession::State::spawn(Coroutine coroutine, LinkPtr link) {
 asio::awaitable<void> AgentSession::State::session_stream(LinkPtr link) {
   rpc::SessionRequest request;
   codec::encode(options.description, request.mutable_description());
+  link->told = trust();
+  codec::encode(link->told, request.mutable_trust());
   std::string payload = request.SerializeAsString();
   RpcClient::OnItem on_item = [this, link](const std::string& item) {
     return take_session_item(link, item);
@@ -225,8 +269,102 @@ Status AgentSession::State::take_session_item(const LinkPtr& link, const std::st
     link->session = item.session();
     stand(link);
   }
+  if (node) wanted_role = node->role;
+  take_trust(link, item);
   if (node && events.on_node && !stopped) events.on_node(*node);
   return {};
+}
+
+void AgentSession::State::take_trust(const LinkPtr& link, const rpc::SessionItem& item) {
+  if (item.has_wanted_issuer()) wanted_issuer = codec::decode_issuer(item.wanted_issuer());
+  const transport::NodeCredentials& mine = options.credentials;
+  if (!item.roots_pem().empty() && item.roots_pem() != mine.root_pem) {
+    Result<transport::NodeCredentials> fresh =
+        transport::check_credentials(item.roots_pem(), mine.certificate_pem, mine.key_pem);
+    const Status taken = fresh ? adopt(std::move(*fresh)) : fail(fresh.error());
+    if (!taken) {
+      warn("can't take up the roots that the cluster trusts now: " + taken.error().message);
+      renewal.want("the cluster trusts other roots", options.clock());  // which brings them too
+    }
+  }
+  std::uniform_int_distribution<uint32_t> draw(0, item.renew_within_ms());
+  compare_with_wanted(milliseconds(draw(random)));
+  link->renewal_wake.cancel();
+}
+
+// An issuer has time, as all nodes hear of it at once; a role is waited for.
+void AgentSession::State::compare_with_wanted(milliseconds delay) {
+  const transport::NodeCredentials& mine = options.credentials;
+  if (wanted_role && *wanted_role != mine.identity.role) {
+    renewal.want(*wanted_role == model::NodeRole::manager ? "this node is to be a manager"
+                                                          : "this node is to be a worker",
+                 options.clock() + std::min(delay, milliseconds(kWantedAgain)));
+  } else if (wanted_issuer && *wanted_issuer != mine.issuer) {
+    renewal.want("the cluster changes its root", options.clock() + delay);
+  }
+}
+
+asio::awaitable<void> AgentSession::State::renewals(LinkPtr link) {
+  while (link->open()) {
+    const model::Nanoseconds left = renewal.due() - options.clock();
+    if (left.count() > 0) {
+      co_await sleep(link->renewal_wake, std::min<model::Nanoseconds>(left, kClockLook));
+      continue;
+    }
+    const std::string why = renewal.why();
+    const Status renewed = co_await renew(link);
+    if (stopped) co_return;
+    if (renewed) {
+      log("this node has a new certificate: " + why);
+      continue;
+    }
+    if (!link->open()) co_return;  // the next connection tries at once
+    const model::WallTime now = options.clock();
+    renewal.failed(now);
+    const auto seconds_left = std::chrono::ceil<std::chrono::seconds>(renewal.due() - now);
+    warn("can't renew this node's certificate (" + why + "): " + renewed.error().message +
+         "; next try in " + std::to_string(seconds_left.count()) + " s");
+  }
+}
+
+asio::awaitable<Status> AgentSession::State::renew(LinkPtr link) {
+  Result<transport::NodeCredentials> fresh =
+      co_await transport::renew_certificate(*link->client, kCallDeadline);
+  if (!fresh) co_return fail(fresh.error());
+  if (stopped) co_return fail(ErrorKind::cancelled, "this agent is stopping");
+  if (fresh->identity.node != options.credentials.identity.node ||
+      fresh->identity.cluster != options.credentials.identity.cluster) {
+    co_return fail(ErrorKind::invalid, "the manager signed a certificate of another node");
+  }
+  if (const std::optional<std::string> wrong = out_of_time(fresh->life, options.clock())) {
+    co_return fail(ErrorKind::precondition, *wrong);
+  }
+  co_return adopt(std::move(*fresh));
+}
+
+Status AgentSession::State::adopt(transport::NodeCredentials fresh) {
+  // The callback may end this session: what it needs it holds.
+  if (events.certificate_changed) SKEP_TRY(events.certificate_changed(fresh));
+  const transport::NodeCredentials before = std::exchange(options.credentials, std::move(fresh));
+  if (stopped) return {};
+  const transport::NodeCredentials& mine = options.credentials;
+  if (mine.certificate_pem != before.certificate_pem) {
+    renewal = identity::Renewal(mine.life, mine.draw);
+    compare_with_wanted(kWantedAgain);
+  }
+  if (mine.identity.role != before.identity.role) {
+    reconnect("this node's role has changed");
+  } else if (current) {
+    current->beat_timer.cancel();  // it tells the manager
+  }
+  return {};
+}
+
+Error AgentSession::State::explain(Error reason) const {
+  if (reason.kind != ErrorKind::unauthenticated) return reason;
+  const auto wrong = out_of_time(options.credentials.life, options.clock());
+  if (wrong) reason.message = *wrong + " (" + reason.message + ")";
+  return reason;
 }
 
 Status AgentSession::State::take_managers(const rpc::SessionItem& item) {
@@ -252,6 +390,7 @@ void AgentSession::State::stand(const LinkPtr& link) {
   spawn([this](LinkPtr l) { return assignments(std::move(l)); }, link);
   spawn([this](LinkPtr l) { return beats(std::move(l)); }, link);
   spawn([this](LinkPtr l) { return statuses(std::move(l)); }, link);
+  spawn([this](LinkPtr l) { return renewals(std::move(l)); }, link);
   if (events.on_connected && !stopped) events.on_connected(true, "");
 }
 
@@ -282,9 +421,11 @@ asio::awaitable<void> AgentSession::State::assignments(LinkPtr link) {
 }
 
 asio::awaitable<void> AgentSession::State::beats(LinkPtr link) {
-  rpc::HeartbeatRequest request;
-  request.set_session(link->session);
   while (link->open()) {
+    rpc::HeartbeatRequest request;
+    request.set_session(link->session);
+    const model::NodeTrust now_trusted = trust();
+    if (now_trusted != link->told) codec::encode(now_trusted, request.mutable_trust());
     const Clock::time_point next = Clock::now() + link->beat;
     std::string payload = request.SerializeAsString();
     const Result<std::string> answer = co_await link->client->call(
@@ -293,6 +434,7 @@ asio::awaitable<void> AgentSession::State::beats(LinkPtr link) {
       link->close(answer.error());
       co_return;
     }
+    link->told = now_trusted;
     rpc::HeartbeatReply reply;
     if (!reply.ParseFromString(*answer)) {
       link->close(Error{ErrorKind::invalid, "a bad answer to a beat"});
@@ -302,7 +444,8 @@ asio::awaitable<void> AgentSession::State::beats(LinkPtr link) {
       link->beat = milliseconds(std::clamp(reply.heartbeat_ms(), kBeatMinMs, kBeatMaxMs));
     }
     const Clock::time_point now = Clock::now();
-    if (link->open() && next > now) co_await sleep(link->beat_timer, next - now);
+    if (link->open() && next > now && trust() == link->told)
+      co_await sleep(link->beat_timer, next - now);
   }
 }
 
@@ -388,11 +531,6 @@ void AgentSession::describe(model::NodeDescription description) {
   state_->reconnect("what this node says of itself has changed");
 }
 
-void AgentSession::set_credentials(transport::NodeCredentials credentials) {
-  state_->options.credentials = std::move(credentials);
-  state_->reconnect("this node has a new certificate");
-}
-
 bool AgentSession::connected() const {
   return state_->connected();
 }
@@ -424,19 +562,6 @@ asio::awaitable<Status> AgentSession::leave() {
       co_await call(Method::leave, std::move(payload), kCallDeadline);
   if (!answer) co_return fail(answer.error());
   co_return Status{};
-}
-
-asio::awaitable<Result<transport::NodeCredentials>> AgentSession::renew_certificate() {
-  const std::shared_ptr<State> state = state_;
-  const State::LinkPtr link = state->connected() ? state->current : nullptr;
-  if (!link) co_return fail(ErrorKind::unavailable, "this node has no session with a manager");
-  Result<transport::NodeCredentials> fresh =
-      co_await transport::renew_certificate(*link->client, kCallDeadline);
-  if (fresh && !state->stopped) {
-    state->options.credentials = *fresh;
-    state->reconnect("this node has a new certificate");
-  }
-  co_return fresh;
 }
 
 }  // namespace skep::agent

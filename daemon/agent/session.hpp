@@ -10,6 +10,12 @@
 // task replaced it, across lost connections. While nothing is in flight a report leaves at once;
 // what gathers meanwhile goes in the next batch.
 //
+// It also keeps the node's certificate fit: renews it in good time, and at once when the managers
+// want another role or another root of it (core/identity/renewal.hpp says when), and takes up the
+// roots that they say are to be trusted. Connections that stand go on; the next ones use what is
+// new. Only another role makes it dial again, as a manager knows a connection's role from its
+// handshake.
+//
 // What it does not: it neither stores anything nor decides what an assignment means. Losing the
 // session changes nothing for the tasks.
 //
@@ -30,6 +36,7 @@
 #include "core/model/objects.hpp"
 #include "core/model/result.hpp"
 #include "daemon/agent/assignments.hpp"
+#include "daemon/base/clock.hpp"
 #include "daemon/transport/call.hpp"
 
 namespace skep::agent {
@@ -52,6 +59,7 @@ struct SessionOptions {
   std::chrono::milliseconds pause_min{100};
   std::chrono::milliseconds pause_max{1'000};
   std::chrono::milliseconds connect_timeout{1'500};
+  std::function<model::WallTime()> clock = base::wall_now;
 };
 
 struct SessionEvents {
@@ -63,6 +71,11 @@ struct SessionEvents {
   // A manager doesn't take this node for one of the cluster's: it was removed, or its certificate
   // isn't accepted. Once until a session stands again; the session goes on trying.
   std::function<void(const Error&)> on_refused;
+  // The node has a new certificate, or trusts other roots. Is to store that and to let whoever
+  // listens with it take it up. An error leaves the old one in use; it is tried again later.
+  std::function<Status(const transport::NodeCredentials&)> certificate_changed;
+  // What somebody should know of, though the session goes on; one sentence.
+  transport::Log warn;
   // The session stands (true), or was lost and why.
   std::function<void(bool connected, const std::string& why)> on_connected;
   transport::Log log;
@@ -85,8 +98,6 @@ class AgentSession {
   size_t unsent_reports() const;
   // A changed description is told by a new session on a new connection.
   void describe(model::NodeDescription description);
-  // For connections from now on, and a new one is made.
-  void set_credentials(transport::NodeCredentials credentials);
 
   bool connected() const;
   // The manager it has a session with; empty when there is none.
@@ -99,8 +110,6 @@ class AgentSession {
   asio::awaitable<Status> away(uint32_t keep_ms);
   // The node leaves the cluster: it is marked down at once. Followed by `stop`.
   asio::awaitable<Status> leave();
-  // A new certificate for this node; used from now on, and handed back to be stored.
-  asio::awaitable<Result<transport::NodeCredentials>> renew_certificate();
 
  private:
   class State;

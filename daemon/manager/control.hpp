@@ -62,13 +62,17 @@ struct JoinRequest {
   model::NodeAvailability availability = model::NodeAvailability::active;
 };
 
+// What an update of the cluster makes new beside its spec.
 struct TokenRotation {
   bool worker = false;
   bool manager = false;
+  // A root to take the present one's place; empty: none is given. The key is secret.
+  std::string signing_certificate_pem;
+  std::string signing_key_pem;
 };
 
-// What GET /nodes shows of trust: equal to the cluster's when the node's certificate is of its
-// root.
+// The cluster's trust: the root that joiners are to know, and who is to have signed the nodes'
+// certificates, which is another root while one takes the other's place.
 struct TrustInfo {
   std::string root_certificate_pem;
   std::string issuer_subject_der;     // raw bytes

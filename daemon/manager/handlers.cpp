@@ -8,6 +8,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "core/identity/rotation.hpp"
 #include "core/identity/token.hpp"
 #include "core/model/codec/codec.hpp"
 #include "core/model/codec/common.hpp"
@@ -26,6 +27,9 @@ using identity::Method;
 constexpr size_t kIssuedMax = 1024;
 // How long a node may ask to be counted as alive without beats.
 constexpr std::chrono::minutes kAwayMax{10};
+// Of a rotation's renewals: so much for each node, and no more than that in all.
+constexpr std::chrono::milliseconds kRenewalSpread{10};
+constexpr std::chrono::milliseconds kRenewalSpreadMax{120'000};
 
 template <class Message>
 Result<Message> parse(const std::string& payload) {
@@ -110,17 +114,23 @@ void Manager::register_streams() {
 }
 
 asio::awaitable<Result<std::string>> Manager::get_root() {
+  // The present root alone, even while another one is to take its place: it is what tokens name.
+  const store::Row<model::Cluster> cluster = queue_->store().cluster();
+  if (!cluster) co_return fail(ErrorKind::unavailable, "the cluster is not there yet");
   rpc::GetRootReply reply;
-  reply.set_root_pem(options_.credentials.root_pem);
+  reply.set_root_pem(cluster->ca_certificate_pem);
   co_return reply.SerializeAsString();
 }
 
 Result<std::string> Manager::sign(std::string_view csr, model::NodeId node, model::NodeRole role) {
   const store::Row<model::Cluster> cluster = queue_->store().cluster();
   if (!cluster) return fail(ErrorKind::unavailable, "the cluster is not there yet");
-  const transport::KeyAndCertificate root{cluster->ca_key_pem, cluster->ca_certificate_pem};
+  const identity::SigningRoot signer = identity::signing_root(*cluster);
+  const transport::KeyAndCertificate root{signer.key_pem, signer.certificate_pem};
   const transport::CertificateOrder order{node, cluster->id, role, cluster->spec.node_cert_expiry};
-  return transport::sign_request(root, csr, order, base::wall_now());
+  SKEP_TRY_ASSIGN(std::string certificate,
+                  transport::sign_request(root, csr, order, base::wall_now()));
+  return certificate + signer.chain_pem;
 }
 
 asio::awaitable<Result<std::string>> Manager::issue_certificate(std::string payload) {
@@ -141,9 +151,12 @@ asio::awaitable<Result<std::string>> Manager::issue_certificate(std::string payl
   const model::NodeId node{ids_.next()};
   SKEP_CO_TRY_ASSIGN(std::string certificate, sign(request.csr_pem(), node, *role));
   const model::NodeAvailability availability = availability_of(request.availability());
-  const model::WallTime expires = base::wall_now() + cluster->spec.node_cert_expiry;
+  SKEP_CO_TRY_ASSIGN(const transport::PeerIdentity fresh, transport::identity_of(certificate));
+  SKEP_CO_TRY_ASSIGN(const model::Issuer issuer,
+                     transport::issuer_info(identity::wanted_root(*cluster)));
+  const model::WallTime expires = fresh.expires_at;
   Queue::Request admit = [=](store::Draft& draft) {
-    planner::admit_node(draft, node, *role, availability, expires);
+    planner::admit_node(draft, node, *role, availability, expires, issuer);
     return Status{};
   };
   const std::weak_ptr<int> alive = alive_;
@@ -184,18 +197,15 @@ asio::awaitable<Result<std::string>> Manager::renew_certificate(transport::Calle
   const std::weak_ptr<int> alive = alive_;
   // A node that is removed later is blocked for as long as this certificate would have been good.
   Queue::Request note = [fresh](store::Draft& draft) {
-    if (const store::Row<model::Node> row = draft.node(fresh.node)) {
-      model::Node updated = *row;
-      updated.certificate_expires_at = fresh.expires_at;
-      draft.put(std::move(updated));
-    }
-    return Status{};
+    return planner::node_renewed(draft, fresh.node, fresh.expires_at);
   };
   SKEP_CO_TRY(co_await queue_->submit(std::move(note)));
   if (alive.expired()) co_return no_manager();
+  const store::Row<model::Cluster> cluster = queue_->store().cluster();
+  if (!cluster) co_return fail(ErrorKind::unavailable, "the cluster is not there yet");
   rpc::RenewCertificateReply reply;
   reply.set_certificate_pem(std::move(certificate));
-  reply.set_root_pem(options_.credentials.root_pem);
+  reply.set_root_pem(identity::trusted_roots(*cluster));
   co_return reply.SerializeAsString();
 }
 
@@ -208,7 +218,28 @@ Result<std::shared_ptr<Manager::Session>> Manager::session_of(const transport::C
   return it->second;
 }
 
-std::string Manager::session_item(const Session& session, bool first) const {
+// All nodes hear of a new root at once; their renewals are spread, or the handshakes and signatures
+// would hold up everything else.
+void Manager::tell_trust(Session& session, rpc::SessionItem* item) const {
+  const store::Row<model::Cluster> cluster = queue_->store().cluster();
+  if (!cluster) return;
+  const std::string roots = identity::trusted_roots(*cluster);
+  const std::string& wanted = identity::wanted_root(*cluster);
+  if (session.told_roots == roots && session.told_wanted == wanted) return;
+  const Result<model::Issuer> issuer = transport::issuer_info(wanted);
+  if (!issuer) {
+    base::log_error("manager", "the cluster's root can't be read: " + issuer.error().message);
+    return;
+  }
+  item->set_roots_pem(roots);
+  codec::encode(*issuer, item->mutable_wanted_issuer());
+  const std::chrono::milliseconds within = kRenewalSpread * sessions_.size();
+  item->set_renew_within_ms(static_cast<uint32_t>(std::min(within, kRenewalSpreadMax).count()));
+  session.told_roots = roots;
+  session.told_wanted = wanted;
+}
+
+std::string Manager::session_item(Session& session, bool first) const {
   rpc::SessionItem item;
   item.set_session(session.id);
   if (const store::Row<model::Node> node = queue_->store().node(session.node)) {
@@ -224,6 +255,7 @@ std::string Manager::session_item(const Session& session, bool first) const {
     self->set_node(codec::id_bytes(options_.credentials.identity.node.bits));
     self->set_address(options_.advertise_address);
   }
+  tell_trust(session, &item);
   return item.SerializeAsString();
 }
 
@@ -232,6 +264,7 @@ asio::awaitable<Status> Manager::session(transport::Caller caller, std::string p
   SKEP_CO_TRY_ASSIGN(const auto request, parse<rpc::SessionRequest>(payload));
   SKEP_CO_TRY_ASSIGN(const model::NodeDescription description,
                      codec::decode(request.description()));
+  const model::NodeTrust trust = codec::decode(request.trust());
   if (!queue_->leading()) co_return fail(ErrorKind::unavailable, "this manager does not lead yet");
   const model::NodeId node = caller.identity->node;
   auto session = std::make_shared<Session>(loop_, node, model::id_text(ids_.next()));
@@ -248,7 +281,7 @@ asio::awaitable<Status> Manager::session(transport::Caller caller, std::string p
     address = options_.advertise_address.substr(0, options_.advertise_address.rfind(':'));
   }
   Queue::Request report_in = [=](store::Draft& draft) {
-    return planner::node_ready(draft, node, description, address);
+    return planner::node_ready(draft, node, description, address, trust);
   };
   const std::weak_ptr<int> alive = alive_;
   Status known = co_await queue_->submit(std::move(report_in));
@@ -300,6 +333,16 @@ asio::awaitable<Result<std::string>> Manager::heartbeat(transport::Caller caller
   SKEP_CO_TRY_ASSIGN(const auto request, parse<rpc::HeartbeatRequest>(payload));
   SKEP_CO_TRY(session_of(caller, request.session()));
   leases_.renew(caller.identity->node, base::mono_now());
+  if (request.has_trust()) {
+    const model::NodeId node = caller.identity->node;
+    const model::NodeTrust trust = codec::decode(request.trust());
+    Queue::Request note = [=](store::Draft& draft) {
+      return planner::node_trusts(draft, node, trust);
+    };
+    const std::weak_ptr<int> alive = alive_;
+    SKEP_CO_TRY(co_await queue_->submit(std::move(note)));
+    if (alive.expired()) co_return no_manager();
+  }
   rpc::HeartbeatReply reply;
   const store::Row<model::Cluster> cluster = queue_->store().cluster();
   const auto beat =

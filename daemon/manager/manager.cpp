@@ -44,6 +44,12 @@ std::string_view availability_text(model::NodeAvailability availability) {
   return "active";
 }
 
+bool changes_trust(const store::Replaced<model::Cluster>& change) {
+  if (!change.before || !change.after) return false;
+  return change.before->ca_certificate_pem != change.after->ca_certificate_pem ||
+         change.before->root_rotation != change.after->root_rotation;
+}
+
 }  // namespace
 
 Status Manager::found(const ManagerOptions& options) {
@@ -127,6 +133,12 @@ asio::awaitable<Status> Manager::ready() {
   co_return Status{};
 }
 
+Status Manager::set_credentials(transport::NodeCredentials credentials) {
+  SKEP_TRY(server_->set_credentials(credentials));
+  options_.credentials = std::move(credentials);
+  return {};
+}
+
 void Manager::on_leading() {
   const store::Row<model::Cluster> cluster = queue_->store().cluster();
   if (!cluster && founding_) queue_->post(founding_);
@@ -144,6 +156,9 @@ void Manager::on_applied(const store::Applied& applied) {
   for (const store::RowChange& change : applied.changes) {
     if (const auto* cluster = std::get_if<store::Replaced<model::Cluster>>(&change)) {
       if (cluster->after) leases_.set_beat(cluster->after->spec.heartbeat_period);
+      if (changes_trust(*cluster)) {
+        for (const auto& [id, session] : sessions_) session->node_changed();
+      }
       ready_timer_.cancel();
     }
     if (const auto* node = std::get_if<store::Replaced<model::Node>>(&change)) {

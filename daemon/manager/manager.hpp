@@ -22,6 +22,10 @@
 #include "daemon/manager/queue.hpp"
 #include "daemon/transport/rpc_server.hpp"
 
+namespace skep::rpc {
+class SessionItem;
+}  // namespace skep::rpc
+
 namespace skep::manager {
 
 struct ManagerOptions {
@@ -50,6 +54,8 @@ class Manager {
   model::IdSource& ids() { return ids_; }
   // Resolves when this manager leads and the cluster object exists, or with why not.
   asio::awaitable<Status> ready();
+  // For connections from now on, at the port and in the answers; those that stand go on.
+  Status set_credentials(transport::NodeCredentials credentials);
   // True when the node's session stands.
   bool has_session(model::NodeId node) const { return sessions_.count(node) != 0; }
   // Stops listening, ends all sessions, answers all waiting.
@@ -80,7 +86,8 @@ class Manager {
   Result<std::string> sign(std::string_view csr, model::NodeId node, model::NodeRole role);
   Result<std::shared_ptr<Session>> session_of(const transport::Caller& caller,
                                               const std::string& session);
-  std::string session_item(const Session& session, bool first) const;
+  std::string session_item(Session& session, bool first) const;
+  void tell_trust(Session& session, rpc::SessionItem* item) const;
   void on_applied(const store::Applied& applied);
   void on_leading();
   void tell(const store::RowChange& change, model::WallTime time);

@@ -40,6 +40,8 @@ struct Manager::Session {
   std::string id;
   AssignmentFeed feed;
   bool row_dirty = false;
+  std::string told_roots;  // what the node was told to trust, and whose certificate to have
+  std::string told_wanted;
   std::optional<std::string> ended;  // why
   asio::steady_timer row_bell;
   asio::steady_timer task_bell;

@@ -59,7 +59,7 @@ asio::awaitable<Status> reach(std::shared_ptr<Dial> dial, HostPort where) {
                                          asio::redirect_error(asio::use_awaitable, code));
   if (dial->late) co_return fail(dial_error(where, "no answer in time", ErrorKind::unavailable));
   if (code) {
-    const Error error = tls_error(code);
+    const Error error = handshake_error(*dial->stream, code);
     const std::string what = error.kind == ErrorKind::unavailable
                                  ? "it is not a skep manager (" + error.message + ")"
                                  : error.message;

@@ -142,7 +142,8 @@ asio::awaitable<void> RpcServer::State::welcome(tcp::socket socket) {
   std::unique_ptr<TlsStream> stream = std::move(handshake->stream);
   if (stopped_) co_return;
   if (code) {
-    log("handshake with " + caller.remote_address + " failed: " + tls_error(code).message);
+    log("handshake with " + caller.remote_address +
+        " failed: " + handshake_error(*stream, code).message);
     co_return;
   }
   Result<std::optional<PeerIdentity>> identity = peer_identity(*stream);

@@ -115,4 +115,20 @@ Error tls_error(const boost::system::error_code& code) {
   return error;
 }
 
+Error handshake_error(TlsStream& stream, const boost::system::error_code& code) {
+  Error error = tls_error(code);
+  switch (SSL_get_verify_result(stream.native_handle())) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      error.message = "the peer's certificate has run out by this machine's clock";
+      break;
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      error.message =
+          "the peer's certificate isn't good yet by this machine's clock, which may be behind";
+      break;
+    default:
+      break;
+  }
+  return error;
+}
+
 }  // namespace skep::transport

@@ -35,5 +35,7 @@ Status watch_for_loss(asio::ip::tcp::socket& socket);
 // What a failed handshake or read says for a person. `unauthenticated` when the peer refused our
 // certificate.
 Error tls_error(const boost::system::error_code& code);
+// The same for a handshake, which knows what was wrong with the peer's certificate.
+Error handshake_error(TlsStream& stream, const boost::system::error_code& code);
 
 }  // namespace skep::transport

@@ -141,8 +141,8 @@ TEST_CASE("an unknown method, version, cluster or too large a request is answere
     expected = "this node belongs to another cluster";
   }
   SECTION("size") {
-    request->set_payload(std::string(5000, 'x'));
-    expected = "over the limit of 4096";
+    request->set_payload(std::string(70'000, 'x'));
+    expected = "over the limit of 65536";
   }
   // A second, wrong frame makes the server end the connection, which ends the reading.
   rpc::Frame wrong;
