@@ -33,6 +33,16 @@ std::string manager_status(const Json& node) {
   return title(text_at(node, "/ManagerStatus/Reachability"));
 }
 
+// Ready: the node trusts the cluster's root and has a certificate of the one that is wanted.
+std::string tls_status(const Json& node, const Json& info) {
+  const Json theirs = value_at(node, "/Description/TLSInfo");
+  if (text_at(theirs, "/CertIssuerSubject").empty() ||
+      text_at(theirs, "/CertIssuerPublicKey").empty()) {
+    return "Unknown";
+  }
+  return theirs == value_at(info, "/Swarm/Cluster/TLSInfo") ? "Ready" : "Needs Rotation";
+}
+
 struct ListOptions {
   ListingOptions listing;
   Words filters;
@@ -59,7 +69,7 @@ Result<int> list(const ListOptions& options, const Session& session) {
                     {"ManagerStatus", manager_status(node)},
                     {"EngineVersion", text_at(node, "/Description/Engine/EngineVersion")},
                     {"Self", is_self},
-                    {"TLSStatus", "Unknown"}});
+                    {"TLSStatus", tls_status(node, info)}});
   }
   const std::vector<Column> columns = {{"ID", "ID"},
                                        {"HOSTNAME", "Hostname"},

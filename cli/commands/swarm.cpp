@@ -240,6 +240,8 @@ void add_swarm_commands(Command root, const Session& session) {
   token.flag("-q,--quiet", token_options.quiet, "Only display token");
   token.run([&](const Words& words) { return join_token(token_options, words[0], session); });
 
+  add_swarm_ca(group, session);
+
   const Command leave = group.command("leave", "Leave the swarm", {});
   bool& force = leave.own<bool>();
   leave.flag("-f,--force", force, "Force this node to leave the swarm, ignoring warnings");

@@ -71,6 +71,9 @@ asio::awaitable<Result<Response>> update(Context& context, const Request& reques
   manager::TokenRotation rotate;
   rotate.worker = request.query_flag("rotateWorkerToken");
   rotate.manager = request.query_flag("rotateManagerToken");
+  SKEP_CO_TRY_ASSIGN(docker_json::SigningRoot root, docker_json::parse_signing_root(request.body));
+  rotate.signing_certificate_pem = std::move(root.certificate_pem);
+  rotate.signing_key_pem = std::move(root.key_pem);
   SKEP_CO_TRY(co_await context.control.update_cluster(version, spec, rotate));
   co_return Response::empty(200);
 }

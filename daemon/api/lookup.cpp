@@ -106,7 +106,11 @@ docker_json::NodeView node_view(const Context& context, const model::Node& node)
   view.node = node;
   view.leader = node.manager && context.control.leader() == node.id;
   view.reachable = node.status.state == model::NodeState::ready;
-  view.trust = trust_view(context);
+  const model::NodeTrust& trust = node.trust;
+  // A node that hasn't said whom it trusts has no TLSInfo: clients show that as unknown.
+  if (!trust.roots_pem.empty()) {
+    view.trust = {trust.roots_pem, trust.issuer.subject_der, trust.issuer.public_key_der};
+  }
   return view;
 }
 

@@ -114,6 +114,14 @@ Result<SwarmView> parse_swarm(std::string_view json);      // either of the two
 Result<model::ClusterSpec> parse_cluster_spec(std::string_view json);
 std::string cluster_spec_to_json(const model::ClusterSpec& spec);
 
+// CAConfig of a cluster's spec in a request: a root that is to take the present one's place. Never
+// printed, as Docker doesn't: a client that sends back what it read asks for nothing.
+struct SigningRoot {
+  std::string certificate_pem;
+  std::string key_pem;  // secret
+};
+Result<SigningRoot> parse_signing_root(std::string_view json);
+
 // Body of POST /swarm/init.
 struct SwarmInit {
   std::string listen_address;

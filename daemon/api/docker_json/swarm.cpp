@@ -52,6 +52,7 @@ std::span<const Field<Spec>> dispatcher_rows() {
 std::span<const Field<Spec>> ca_rows() {
   static const Field<Spec> rows[] = {
       default_if_zero<Spec, &Spec::node_cert_expiry>("NodeCertExpiry"),
+      field<Spec, &Spec::force_rotate>("ForceRotate", Show::if_not_empty),
   };
   return rows;
 }
@@ -113,7 +114,8 @@ std::span<const Field<SwarmView>> Table<SwarmView>::fields() {
   return s.cluster.spec;
 }
 > ("Spec"), field<T, &T::trust>("TLSInfo"),
-    shown<T>("RootRotationInProgress", [](const T&) -> Json { return false; }), field < T,
+    shown<T>("RootRotationInProgress",
+             [](const T& swarm) -> Json { return swarm.cluster.root_rotation.has_value(); }), field < T,
     [](auto& s) -> auto& {
   return s.cluster.address_pools;
 }
@@ -178,6 +180,23 @@ Result<model::ClusterSpec> parse_cluster_spec(std::string_view text) {
   model::ClusterSpec spec;
   SKEP_TRY(Codec<model::ClusterSpec>::parse(json, spec, Path{}));
   return spec;
+}
+
+Result<SigningRoot> parse_signing_root(std::string_view text) {
+  SKEP_TRY_ASSIGN(const Json json, parse_document(text));
+  SigningRoot root;
+  const Path top{};
+  const Path config{&top, "CAConfig"};
+  const Json empty = Json::object();
+  const Json& from = json.is_object() && json.contains("CAConfig") ? json["CAConfig"] : empty;
+  if (!from.is_object()) return root;
+  for (const auto& [key, into] : {std::pair{"SigningCACert", &root.certificate_pem},
+                                  std::pair{"SigningCAKey", &root.key_pem}}) {
+    if (!from.contains(key) || from[key].is_null()) continue;
+    const Path path{&config, key};
+    SKEP_TRY(Codec<std::string>::parse(from[key], *into, path));
+  }
+  return root;
 }
 
 std::string cluster_spec_to_json(const model::ClusterSpec& spec) {

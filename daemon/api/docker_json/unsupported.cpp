@@ -51,13 +51,12 @@ constexpr std::array kUnsupported = {
     Unsupported{"ServiceSpec", "Mode.GlobalJob", Refuse::when_present},
     Unsupported{"SwarmSpec", "EncryptionConfig.AutoLockManagers"},
     Unsupported{"SwarmSpec", "CAConfig.ExternalCAs"},
-    Unsupported{"SwarmSpec", "CAConfig.SigningCACert"},
-    Unsupported{"SwarmSpec", "CAConfig.SigningCAKey"},
-    Unsupported{"SwarmSpec", "CAConfig.ForceRotate"},
     Unsupported{"SwarmSpec", "TaskDefaults.LogDriver.Options"},
     Unsupported{"SwarmInit", "AutoLockManagers"},
     Unsupported{"SwarmInit", "ForceNewCluster"},
     Unsupported{"SwarmInit", "DataPathAddr"},
+    Unsupported{"SwarmInit", "Spec.CAConfig.SigningCACert"},
+    Unsupported{"SwarmInit", "Spec.CAConfig.SigningCAKey"},
     Unsupported{"SwarmJoin", "DataPathAddr"},
 };
 

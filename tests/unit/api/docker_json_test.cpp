@@ -125,8 +125,10 @@ TEST_CASE("what Docker knows and skep doesn't do yet is refused by name") {
     CHECK(spec.error().message == std::string("not implemented yet: ") + field);
   }
   CHECK(parse_swarm_init(R"({"AutoLockManagers":true})").error().kind == ErrorKind::unimplemented);
-  CHECK(parse_cluster_spec(R"({"CAConfig":{"ForceRotate":1}})").error().message ==
-        "not implemented yet: CAConfig.ForceRotate");
+  CHECK(parse_cluster_spec(R"({"CAConfig":{"ExternalCAs":[{"URL":"x"}]}})").error().message ==
+        "not implemented yet: CAConfig.ExternalCAs");
+  CHECK(parse_swarm_init(R"({"Spec":{"CAConfig":{"SigningCACert":"x"}}})").error().kind ==
+        ErrorKind::unimplemented);
 }
 
 TEST_CASE("empty values of what isn't built are accepted") {
@@ -191,6 +193,26 @@ TEST_CASE("insertDefaults writes out the documented defaults") {
   CHECK(json["TaskTemplate"]["RestartPolicy"]["Delay"] == 5'000'000'000);
   CHECK(json["TaskTemplate"]["ContainerSpec"]["StopGracePeriod"] == 10'000'000'000);
   CHECK(json["EndpointSpec"]["Mode"] == "vip");
+}
+
+TEST_CASE(
+    "a root in a cluster's spec is read, and neither it nor the next one's key is ever shown") {
+  const char* body =
+      R"({"CAConfig":{"ForceRotate":3,"SigningCACert":"cert","SigningCAKey":"key"}})";
+  CHECK(parse_cluster_spec(body).value().force_rotate == 3);
+  CHECK(parse_signing_root(body).value().certificate_pem == "cert");
+  CHECK(parse_signing_root(body).value().key_pem == "key");
+  CHECK(parse_signing_root("{}").value().certificate_pem.empty());
+  CHECK(parse_signing_root(R"({"CAConfig":{"SigningCAKey":7}})").error().message ==
+        "CAConfig.SigningCAKey: expected a string, got number");
+  SwarmView swarm;
+  CHECK(swarm_to_json(swarm).find(R"("RootRotationInProgress":false)") != std::string::npos);
+  swarm.cluster.root_rotation = model::RootRotation{"next root", "next key", "", {}, "next token"};
+  const std::string shown = swarm_to_json(swarm);
+  CHECK(shown.find(R"("RootRotationInProgress":true)") != std::string::npos);
+  for (const char* secret : {"next root", "next key", "next token", "SigningCA"}) {
+    CHECK(shown.find(secret) == std::string::npos);
+  }
 }
 
 TEST_CASE("services, nodes, tasks, swarm and networks survive a round trip") {
