@@ -4,15 +4,19 @@
 //   start voters=1 | tick N | propose ID BYTES | read ID | snapshot INDEX keep=N
 //   persisted | fail REASON                                     what became of the last persist
 //   state
+//   group ...            several members from here on; their commands are those of raft_group.hpp
 //
 // `persisted` also writes the batch to the disk that the next `start` finds; a persist that was not
 // answered is lost, as in a power cut.
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <sstream>
 
 #include "core/raft/raft.hpp"
+#include "tests/script/raft_group.hpp"
+#include "tests/script/raft_show.hpp"
 #include "tests/script/transcript.hpp"
 
 namespace skep::script {
@@ -22,64 +26,6 @@ using raft::Entry;
 using raft::EntryKind;
 
 const model::ClusterId kCluster{{1, 1}};
-
-std::string_view name(raft::RoleName role) {
-  switch (role) {
-    case raft::RoleName::follower:
-      return "follower";
-    case raft::RoleName::candidate:
-      return "candidate";
-    case raft::RoleName::leader:
-      return "leader";
-  }
-  return "?";
-}
-
-std::string show(const Entry& entry) {
-  std::string text = std::to_string(entry.term.value) + "/" + std::to_string(entry.index.value);
-  if (entry.kind == EntryKind::noop) return text + " no-op";
-  if (entry.kind == EntryKind::configuration) return text + " configuration";
-  return text + " \"" + *entry.bytes + "\"";
-}
-
-std::string show(const raft::HardState& state) {
-  return "term=" + std::to_string(state.term.value) + " vote=" + std::to_string(state.vote.value) +
-         " commit=" + std::to_string(state.commit.value);
-}
-
-std::string show(const raft::Output& out) {
-  std::ostringstream text;
-  for (const raft::RoleChange& change : out.role_changes) {
-    text << "role " << name(change.role) << " term=" << change.term.value << ": " << change.reason
-         << "\n";
-  }
-  if (out.persist) {
-    text << "persist #" << out.persist->epoch.value << " " << show(out.persist->hard_state) << "\n";
-    if (out.persist->truncate_from) {
-      text << "  truncate from " << out.persist->truncate_from->value << "\n";
-    }
-    for (const Entry& entry : out.persist->entries) text << "  " << show(entry) << "\n";
-  }
-  for (const raft::Committed& committed : out.committed) {
-    text << "apply " << show(committed.entry);
-    if (committed.proposal) text << " proposal=" << committed.proposal->value;
-    text << "\n";
-  }
-  for (const raft::Dropped& dropped : out.dropped) {
-    text << "drop proposal=" << dropped.proposal.value << " " << info(dropped.why.kind).name << ": "
-         << dropped.why.message << "\n";
-  }
-  for (const raft::ReadResult& read : out.reads) {
-    text << "read " << read.read.value << " ";
-    if (read.index) {
-      text << "at " << read.index->value << "\n";
-    } else {
-      text << info(read.index.error().kind).name << ": " << read.index.error().message << "\n";
-    }
-  }
-  if (out.compact_through) text << "compact through " << out.compact_through->value << "\n";
-  return text.str();
-}
 
 // "2/5": term 2, index 5.
 std::pair<uint64_t, uint64_t> pair_of(const std::string& text) {
@@ -94,6 +40,11 @@ class RaftScript {
     std::istringstream words(command);
     std::string verb;
     words >> verb;
+    if (group_) return group_->run(command);
+    if (verb == "group") {
+      group_ = std::make_unique<RaftGroup>(words);
+      return {};
+    }
     if (verb == "disk") return disk(words);
     if (verb == "start") return start(words);
     if (!raft_) return "error: no raft is running\n";
@@ -220,6 +171,7 @@ class RaftScript {
     return text.str();
   }
 
+  std::unique_ptr<RaftGroup> group_;
   raft::Restored disk_;
   raft::Tick now_;
   std::optional<raft::Raft> raft_;
