@@ -58,7 +58,9 @@ TaskController::TaskController(TaskSurroundings& surroundings, StoredTask stored
     if (state >= TaskState::preparing && state <= TaskState::running) {
       adopted_ = true;
       stored_.container_intended = true;
-      stored_.endpoint = around_.network.planned(stored_.assigned.task.id);
+      if (!stored_.endpoint) {
+        stored_.endpoint = around_.network.planned(stored_.assigned.task.id);
+      }
     }
   }
   network_held_ = stored_.endpoint.has_value();

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <filesystem>
@@ -166,7 +167,12 @@ Reply<void> FakeRuntime::restore(std::string id, std::string) {
   co_return Status();
 }
 
-Reply<void> FakeRuntime::restore_done(std::vector<std::string>) {
+Reply<void> FakeRuntime::restore_done(std::vector<std::string> ids) {
+  ++restores_done;
+  // As a driver may: what nobody named is not wanted.
+  std::erase_if(containers, [&ids](const auto& one) {
+    return std::find(ids.begin(), ids.end(), one.first) == ids.end();
+  });
   co_return Status();
 }
 
@@ -193,7 +199,8 @@ Reply<drivers::CreatedEndpoint> FakeNetwork::endpoint_create(drivers::EndpointRe
   endpoints[request.endpoint] = request.network;
   drivers::CreatedEndpoint made;
   made.handle = "{\"v\":1}";
-  made.address = "172.20.0." + std::to_string(next_address++) + "/16";
+  made.address = request.address;
+  if (made.address.empty()) made.address = "172.20.0." + std::to_string(next_address++) + "/16";
   made.gateway = "172.20.0.1";
   co_return made;
 }

@@ -66,6 +66,7 @@ class FakeRuntime final : public drivers::RuntimeDriver {
   int64_t exec_exit = 0;
   int starts = 0;
   int pulls = 0;
+  int restores_done = 0;
   std::string stop_signal;
   int64_t stop_grace_ms = -1;
 
