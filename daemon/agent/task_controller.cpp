@@ -38,7 +38,7 @@ std::string exit_error(const TaskExit& exit) {
 }  // namespace
 
 bool is_temporary(ErrorKind kind) {
-  return kind == ErrorKind::unavailable || kind == ErrorKind::deadline ||
+  return kind == ErrorKind::unavailable || kind == ErrorKind::busy || kind == ErrorKind::deadline ||
          kind == ErrorKind::plugin_lost || kind == ErrorKind::unknown_outcome ||
          kind == ErrorKind::cancelled;
 }

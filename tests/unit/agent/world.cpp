@@ -34,8 +34,15 @@ Reply<void> FakeRuntime::fingerprint(std::function<void(drivers::RuntimeHealth)>
   }
 }
 
+Status FakeRuntime::hindered(const std::string& operation) {
+  if (away) return fail(away_error());
+  if (busy[operation] == 0) return {};
+  --busy[operation];
+  return fail(ErrorKind::busy, operation + " has to wait");
+}
+
 Reply<drivers::CreatedContainer> FakeRuntime::create(drivers::ContainerRequest request) {
-  if (away) co_return fail(away_error());
+  SKEP_CO_TRY(hindered("create"));
   if (!images.contains(request.image)) {
     co_return fail(ErrorKind::not_found, "No such image: " + request.image);
   }
@@ -46,7 +53,7 @@ Reply<drivers::CreatedContainer> FakeRuntime::create(drivers::ContainerRequest r
 }
 
 Reply<drivers::StartedContainer> FakeRuntime::start(std::string id) {
-  if (away) co_return fail(away_error());
+  SKEP_CO_TRY(hindered("start"));
   if (!start_error.empty()) co_return fail(ErrorKind::invalid, start_error);
   const auto at = containers.find(id);
   if (at == containers.end()) co_return fail(ErrorKind::not_found, "no container");
@@ -73,7 +80,7 @@ Reply<drivers::ContainerExit> FakeRuntime::wait(std::string id) {
 }
 
 Reply<void> FakeRuntime::stop(std::string id, std::string signal, int64_t grace_ms) {
-  if (away) co_return fail(away_error());
+  SKEP_CO_TRY(hindered("stop"));
   stop_signal = signal;
   this->stop_grace_ms = grace_ms;
   if (containers.contains(id) && containers[id].state == State::running) end(id, 143);
@@ -87,7 +94,7 @@ Reply<void> FakeRuntime::signal(std::string id, std::string) {
 }
 
 Reply<void> FakeRuntime::remove(std::string id, bool) {
-  if (away) co_return fail(away_error());
+  SKEP_CO_TRY(hindered("remove"));
   containers.erase(id);
   changed.notify();
   co_return Status();
@@ -211,6 +218,10 @@ Reply<void> FakeNetwork::endpoint_remove(std::string, std::string endpoint) {
 }
 
 Reply<std::string> FakeNetwork::join(drivers::JoinRequest request) {
+  if (busy_joins > 0) {
+    --busy_joins;
+    co_return fail(ErrorKind::busy, "join has to wait");
+  }
   co_return request.interface;
 }
 
