@@ -108,7 +108,6 @@ asio::awaitable<Status> Agent::Core::start() {
   std::error_code error;
   std::filesystem::create_directories(options_.data_dir, error);
   std::filesystem::create_directories(options_.run_dir, error);
-  std::filesystem::remove_all(options_.run_dir + "/exec", error);  // of an earlier life
   SKEP_CO_TRY_ASSIGN(db_, AgentDb::open(database_path()));
   SKEP_CO_TRY_ASSIGN(std::vector<StoredTask> tasks, db_->tasks());
   network_.emplace(loop_, network_driver_, *db_, options_);
@@ -117,6 +116,7 @@ asio::awaitable<Status> Agent::Core::start() {
       [this] { return runtime_news_.trouble; }, [this](TaskReport report) { collect(report); }});
   containers_ = std::make_unique<NodeContainers>(loop_, runtime_, *network_, table_, options_,
                                                  runtime_news_, group_);
+  containers_->release_old_execs();
   unsure_ = tasks.empty();
   co_await restore(tasks);
   for (StoredTask& task : tasks) begin(std::move(task), /*adopted=*/true);
