@@ -29,6 +29,7 @@ constexpr std::chrono::seconds kExitNewsMax{2};
 
 std::string exit_error(const TaskExit& exit) {
   if (exit.vanished) return "container disappeared";
+  if (!exit.lost.empty()) return exit.lost;
   if (exit.exit_code == 0) return {};
   std::string text = "task: non-zero exit (" + std::to_string(exit.exit_code) + ")";
   if (exit.oom_killed) text += ": killed for lack of memory";
@@ -307,6 +308,7 @@ asio::awaitable<bool> TaskController::watch_once() {
   } else {
     exit.exit_code = end->exit_code;
     exit.oom_killed = end->oom_killed;
+    exit.lost = end->lost;
     exit.finished_at = parse_time_text(end->finished_at);
   }
   note_exit(exit);

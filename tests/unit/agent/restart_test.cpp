@@ -56,6 +56,26 @@ TEST_CASE("what ended or vanished while the agent was away is reported") {
   CHECK(world.last(vanished).error == "container disappeared");
 }
 
+TEST_CASE("a task whose node was restarted says so instead of an exit code that nobody saw") {
+  if (!can_run()) return;
+  World world;
+  world.start_agent();
+  const AssignedTask lost = World::task(1);
+  const AssignedTask real = World::task(2);
+  world.assign({lost, real});
+  REQUIRE(world.is(lost, TaskState::running));
+  REQUIRE(world.is(real, TaskState::running));
+  world.stop_agent();
+  world.runtime.end(World::id(lost), 255);
+  world.runtime.containers[World::id(lost)].lost = "the node was restarted while the task ran";
+  world.runtime.end(World::id(real), 255);
+  world.start_agent();
+  CHECK(world.is(lost, TaskState::failed));
+  CHECK(world.last(lost).error == "the node was restarted while the task ran");
+  CHECK(world.is(real, TaskState::failed));
+  CHECK(world.last(real).error == "task: non-zero exit (255)");
+}
+
 TEST_CASE("a container that no task knows is swept away at the start") {
   if (!can_run()) return;
   World world;

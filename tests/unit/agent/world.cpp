@@ -73,6 +73,7 @@ Reply<drivers::ContainerExit> FakeRuntime::wait(std::string id) {
       drivers::ContainerExit exit;
       exit.exit_code = at->second.exit_code;
       exit.oom_killed = at->second.oom_killed;
+      exit.lost = at->second.lost;
       co_return exit;
     }
     co_await changed.changed();

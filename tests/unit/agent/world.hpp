@@ -27,6 +27,7 @@ class FakeRuntime final : public drivers::RuntimeDriver {
     drivers::ContainerState::State state = drivers::ContainerState::State::created;
     int64_t exit_code = 0;
     bool oom_killed = false;
+    std::string lost;
   };
 
   explicit FakeRuntime(boost::asio::io_context& loop)
