@@ -726,7 +726,8 @@ void Containers::restore(const std::string& id) {
 
 void Containers::clean_up() {
   std::set<std::string> needed;
-  for (const json& one : list().at("containers")) needed.insert(one.at("id").get<std::string>());
+  const json listed = list();  // named: a part of a temporary would be gone before the first turn
+  for (const json& one : listed.at("containers")) needed.insert(one.at("id").get<std::string>());
   {
     const std::lock_guard lock(mutex_);
     needed.insert(creating_.begin(), creating_.end());

@@ -39,6 +39,12 @@ TEST_CASE("a driver in another process lists what runs, and a new one can wait f
   CHECK(plugin->call(plugin->base->restore, {{"id", "gone"}, {"handle", nullptr}}).status ==
         SKEP_E_NOTFOUND);
   CHECK(plugin->call(plugin->base->restore_done, {{"ids", {id, ended}}}).ok());
+  // It once took the roots away from under what runs, which went on without being able to open a
+  // file.
+  const std::string snapshots =
+      world.shell("ctr -a " + world.folder() + "/c.sock -n k8s.io snapshots ls");
+  CHECK(snapshots.find(id) != std::string::npos);
+  CHECK(snapshots.find(ended) != std::string::npos);
   const OperationPtr wait = plugin->begin(plugin->runtime->wait, {{"id", id}});
   CHECK(plugin->call(plugin->runtime->wait, {{"id", ended}}).reply.at("exit_code") == 11);
   CHECK(plugin->call(plugin->runtime->stop, {{"id", id}, {"grace_ms", 20'000}}).ok());
