@@ -42,6 +42,22 @@ TEST_CASE("a container killed by hand fails its task, and who waited gets the ex
   CHECK(node.world.last(node.task).error == "task: non-zero exit (137)");
 }
 
+TEST_CASE("waiting for a container that was never started returns at once") {
+  if (!can_run()) return;
+  World world;
+  world.start_agent();
+  AssignedTask task = World::task(1);
+  task.task.desired = TaskState::ready;  // made, and to be started later
+  world.assign({task});
+  REQUIRE(world.is(task, TaskState::ready));
+  Containers& containers = world.agent->containers();
+  REQUIRE((*containers.find(World::id(task)))->state == ContainerState::created);
+  const Result<int64_t> code =
+      world.run(containers.wait(World::id(task), WaitCondition::not_running));
+  REQUIRE(code.has_value());
+  CHECK(*code == 0);
+}
+
 TEST_CASE("images are counted when the agent starts and after every change") {
   if (!can_run()) return;
   Running node;
