@@ -20,6 +20,20 @@ tl::unexpected<Error> io_error(const std::filesystem::path& file) {
   return fail(ErrorKind::internal, file.string() + ": " + std::strerror(errno));
 }
 
+// Throws json::exception when a member has another type.
+MembershipFile membership_of(const json& document) {
+  MembershipFile membership;
+  membership.listen_address = document.value("listen", "");
+  membership.advertise_address = document.value("advertise", "");
+  for (const json& entry : document.value("managers", json::array())) {
+    agent::ManagerAddress manager;
+    manager.address = entry.value("address", "");
+    manager.node = model::NodeId::parse(entry.value("node", "")).value_or(model::NodeId{});
+    membership.managers.push_back(std::move(manager));
+  }
+  return membership;
+}
+
 }  // namespace
 
 Status save_membership(const std::filesystem::path& file, const MembershipFile& membership) {
@@ -61,16 +75,12 @@ Result<std::optional<MembershipFile>> load_membership(const std::filesystem::pat
   text << in.rdbuf();
   const json document = json::parse(text.str(), nullptr, false);
   if (!document.is_object()) return fail(ErrorKind::internal, file.string() + " is not JSON");
-  MembershipFile membership;
-  membership.listen_address = document.value("listen", "");
-  membership.advertise_address = document.value("advertise", "");
-  for (const json& entry : document.value("managers", json::array())) {
-    agent::ManagerAddress manager;
-    manager.address = entry.value("address", "");
-    manager.node = model::NodeId::parse(entry.value("node", "")).value_or(model::NodeId{});
-    membership.managers.push_back(std::move(manager));
+  try {
+    return membership_of(document);
+  } catch (const json::exception& wrong) {
+    return fail(ErrorKind::internal,
+                file.string() + " does not hold what it should: " + wrong.what());
   }
-  return membership;
 }
 
 }  // namespace skep

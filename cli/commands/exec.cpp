@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -58,6 +59,7 @@ Result<Json> request_body(const ExecOptions& options, const Words& words) {
 Status write_output(int file, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(file, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
     if (written < 0) return fail(ErrorKind::cancelled, "the output was closed");
     bytes.remove_prefix(static_cast<size_t>(written));
   }

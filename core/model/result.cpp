@@ -11,12 +11,13 @@ namespace {
 
 // In the order of the enumerators. ABI codes are those of sdk/include/skep/abi.h; a unit test
 // compares the two, because core must not include the SDK.
-constexpr std::array<ErrorKindInfo, 15> kKinds = {{
+constexpr std::array<ErrorKindInfo, 16> kKinds = {{
     {"invalid", 400, 2, -1},
     {"unauthenticated", 401, 4, -8},
     {"denied", 403, 4, -8},
     {"not_found", 404, 3, -2},
     {"conflict", 409, 5, -3},
+    {"busy", 409, 5, -4},
     {"precondition", 503, 6, -6},
     {"too_large", 413, 2, -1},
     {"exhausted", 503, 6, -7},
@@ -36,7 +37,6 @@ const ErrorKindInfo& info(ErrorKind kind) {
 }
 
 ErrorKind error_kind_from_abi(int32_t abi_code) {
-  if (abi_code == -4) return ErrorKind::conflict;     // BUSY
   if (abi_code == -8) return ErrorKind::denied;       // shared by two kinds
   if (abi_code == -5) return ErrorKind::unavailable;  // shared by two kinds
   for (size_t i = 0; i < kKinds.size(); ++i) {

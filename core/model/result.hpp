@@ -27,6 +27,7 @@ enum class ErrorKind : uint8_t {
   denied,           // The caller is known and may not do this.
   not_found,        // The named object does not exist.
   conflict,         // The object's present state forbids it: exists, in use, out of sequence.
+  busy,             // In use at this moment; trying again later may work.
   precondition,     // Something else has to happen first (e.g. not a swarm manager).
   too_large,        // Over a size limit that the sentence names.
   exhausted,        // A bounded resource (addresses, slots, disk) is used up.

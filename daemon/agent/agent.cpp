@@ -59,6 +59,11 @@ class Agent::Core {
 
  private:
   void begin(StoredTask stored, bool adopted);
+  void bring_about(const AssignmentSet& wanted);
+  asio::awaitable<void> take_stock();
+  asio::awaitable<void> adopt_endpoints(std::vector<model::TaskId> tasks);
+  asio::awaitable<void> end_restore(std::vector<std::string> containers,
+                                    std::vector<std::string> endpoints);
   asio::awaitable<void> run(model::TaskId id);
   asio::awaitable<void> restore(const std::vector<StoredTask>& tasks);
   asio::awaitable<void> follow_health();
@@ -87,6 +92,11 @@ class Agent::Core {
   std::map<model::TaskId, std::unique_ptr<TaskController>> tasks_;
   std::map<model::TaskId, AssignedTask> wanted_again_;  // listed anew while being removed
   std::set<model::TaskId> leaving_;
+  // The database named no task: it may have been lost, so nothing is known of what is here until
+  // the first assignment has come and stock was taken.
+  bool unsure_ = false;
+  std::optional<AssignmentSet> first_wanted_;                // while unsure_
+  std::map<model::TaskId, StoredEndpoint> found_endpoints_;  // of tasks that begin next
   std::vector<TaskReport> collected_;
   RuntimeNews runtime_news_;
   bool stopped_ = false;
@@ -98,7 +108,6 @@ asio::awaitable<Status> Agent::Core::start() {
   std::error_code error;
   std::filesystem::create_directories(options_.data_dir, error);
   std::filesystem::create_directories(options_.run_dir, error);
-  std::filesystem::remove_all(options_.run_dir + "/exec", error);  // of an earlier life
   SKEP_CO_TRY_ASSIGN(db_, AgentDb::open(database_path()));
   SKEP_CO_TRY_ASSIGN(std::vector<StoredTask> tasks, db_->tasks());
   network_.emplace(loop_, network_driver_, *db_, options_);
@@ -107,6 +116,8 @@ asio::awaitable<Status> Agent::Core::start() {
       [this] { return runtime_news_.trouble; }, [this](TaskReport report) { collect(report); }});
   containers_ = std::make_unique<NodeContainers>(loop_, runtime_, *network_, table_, options_,
                                                  runtime_news_, group_);
+  containers_->release_old_execs();
+  unsure_ = tasks.empty();
   co_await restore(tasks);
   for (StoredTask& task : tasks) begin(std::move(task), /*adopted=*/true);
   group_.start(follow_health());
@@ -116,9 +127,11 @@ asio::awaitable<Status> Agent::Core::start() {
 
 asio::awaitable<void> Agent::Core::restore(const std::vector<StoredTask>& tasks) {
   std::vector<StoredEndpoint> endpoints;
+  std::vector<std::string> endpoint_ids;
   std::vector<std::string> containers;
   for (const StoredTask& task : tasks) {
     if (task.endpoint) endpoints.push_back(*task.endpoint);
+    if (task.endpoint) endpoint_ids.push_back(task.endpoint->endpoint);
     if (!task.container_intended) continue;
     const std::string id = container_id_of(task.assigned.task.id);
     containers.push_back(id);
@@ -127,17 +140,76 @@ asio::awaitable<void> Agent::Core::restore(const std::vector<StoredTask>& tasks)
     // Gone, or the runtime is away: the task's own coroutine finds out and says so.
     if (!back) spdlog::info("agent: container {}: {}", id, back.error().message);
   }
+  co_await network_->restore(std::move(endpoints));
+  if (!unsure_) co_await end_restore(std::move(containers), std::move(endpoint_ids));
+}
+
+// From here on the drivers may clear away what was not named.
+asio::awaitable<void> Agent::Core::end_restore(std::vector<std::string> containers,
+                                               std::vector<std::string> endpoints) {
   const Status done = co_await runtime_.restore_done(std::move(containers));
   if (!done && done.error().kind != ErrorKind::unimplemented) {
     spdlog::warn("agent: the runtime driver did not end its restore: {}", done.error().message);
   }
-  co_await network_->restore(std::move(endpoints));
+  co_await network_->end_restore(std::move(endpoints));
 }
 
 void Agent::Core::begin(StoredTask stored, bool adopted) {
   const model::TaskId id = stored.assigned.task.id;
-  tasks_[id] = std::make_unique<TaskController>(*around_, std::move(stored), adopted);
+  if (const auto found = found_endpoints_.find(id); found != found_endpoints_.end()) {
+    stored.endpoint = found->second;
+  }
+  auto task = std::make_unique<TaskController>(*around_, std::move(stored), adopted);
+  if (!adopted && task->stored().container_intended) {
+    // Taken over on the managers' word: the next start shall know it again.
+    const Status kept = db_->put(task->stored());
+    if (!kept) spdlog::error("agent: {}", kept.error().message);
+  }
+  tasks_[id] = std::move(task);
   group_.start(run(id));
+}
+
+asio::awaitable<void> Agent::Core::take_stock() {
+  std::vector<model::TaskId> tasks;
+  std::vector<std::string> containers;
+  std::vector<std::string> endpoints;
+  for (const AssignedTask& task : first_wanted_->tasks) {
+    tasks.push_back(task.task.id);
+    containers.push_back(container_id_of(task.task.id));
+    endpoints.push_back(network_->planned(task.task.id).endpoint);
+  }
+  // Before any task begins: a new one must not be given an address that is in use.
+  co_await adopt_endpoints(std::move(tasks));
+  co_await end_restore(std::move(containers), std::move(endpoints));
+  unsure_ = false;
+  const AssignmentSet wanted = std::move(*first_wanted_);  // the latest: it may have changed
+  first_wanted_.reset();
+  bring_about(wanted);
+  found_endpoints_.clear();
+  tasks_changed_.notify();
+  co_await sweep();
+}
+
+asio::awaitable<void> Agent::Core::adopt_endpoints(std::vector<model::TaskId> tasks) {
+  const std::vector<std::string> all = namespaces_.list();
+  const std::set<std::string> there(all.begin(), all.end());
+  const std::string interface = drivers::JoinRequest().interface;
+  for (const model::TaskId id : tasks) {
+    if (!there.contains(id.str())) continue;
+    Result<InterfaceAddress> has = co_await namespaces_.address(id.str(), interface);
+    Result<StoredEndpoint> endpoint = fail(ErrorKind::not_found, "");
+    if (has) {
+      endpoint = co_await network_->adopt(network_->planned(id), std::move(has->cidr),
+                                          std::move(has->mac));
+    }
+    if (endpoint) {
+      found_endpoints_[id] = std::move(*endpoint);
+    } else {
+      // Not joined yet, or of another subnet: the task's own steps attach it anew.
+      spdlog::info("agent: the address of task {} is not taken over: {}", id.str(),
+                   has ? endpoint.error().message : has.error().message);
+    }
+  }
 }
 
 asio::awaitable<void> Agent::Core::run(model::TaskId id) {
@@ -155,6 +227,13 @@ asio::awaitable<void> Agent::Core::run(model::TaskId id) {
 
 void Agent::Core::assign(const AssignmentSet& wanted) {
   if (stopped_) return;
+  if (!unsure_) return bring_about(wanted);
+  const bool first = !first_wanted_;
+  first_wanted_ = wanted;
+  if (first) group_.start(take_stock());
+}
+
+void Agent::Core::bring_about(const AssignmentSet& wanted) {
   std::set<model::TaskId> listed;
   wanted_again_.clear();
   for (const AssignedTask& task : wanted.tasks) {
@@ -180,7 +259,7 @@ void Agent::Core::assign(const AssignmentSet& wanted) {
 asio::awaitable<Status> Agent::Core::remove_all(std::chrono::seconds limit) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   assign(AssignmentSet{});
-  while (!tasks_.empty()) {
+  while (unsure_ || !tasks_.empty()) {
     const auto left = deadline - std::chrono::steady_clock::now();
     if (left <= left.zero()) {
       co_return fail(ErrorKind::unavailable,
@@ -265,6 +344,7 @@ asio::awaitable<void> Agent::Core::settle_database() {
 }
 
 asio::awaitable<void> Agent::Core::sweep() {
+  if (unsure_) co_return;
   // Listed before the wanted set is taken: what a task makes meanwhile is in the set.
   const Result<std::vector<drivers::ContainerState>> all = co_await runtime_.list();
   const std::vector<std::string> namespaces = namespaces_.list();

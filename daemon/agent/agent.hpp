@@ -3,7 +3,9 @@
 // Level-triggered: assign() takes the full wanted state each time, and whatever isn't in it is
 // stopped and removed from the node. Until the first assign() after a start the agent goes on with
 // what its database says; a worker without a manager keeps its containers. Stopping the agent
-// leaves every container running, and the next start adopts them.
+// leaves every container running, and the next start adopts them. A database without any task may
+// be one that was lost: then nothing is removed before the first assign() has said what is wanted,
+// and what is there of that is adopted.
 //
 // Everything runs on one loop (a single-threaded executor); drivers do the blocking work. Reports
 // of one turn of the loop come as one call, the last one of each task, right after that turn.

@@ -49,6 +49,7 @@ Status AssignmentState::apply(const rpc::AssignmentsItem& item) {
   specs_ = std::move(specs);
   generation_ = item.generation();
   has_full_ = true;
+  more_ = item.more();
   return {};
 }
 

@@ -2,7 +2,8 @@
 //
 // Holds the last full state. A full item replaces it; a difference applies only to the generation
 // it names, and any other is a gap. Nothing of an item that can't be read is kept: the state is
-// either the one before or the one after. No I/O.
+// either the one before or the one after. A state that comes in several items is `complete` when
+// the last of them is there; until then it is not to be acted on. No I/O.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -22,6 +23,7 @@ class AssignmentState {
   // Errors: conflict for a gap, invalid for an item that can't be read. After either the stream is
   // to be opened anew, which begins with the full state.
   Status apply(const rpc::AssignmentsItem& item);
+  bool complete() const { return has_full_ && !more_; }
   AssignmentSet set() const;
 
  private:
@@ -34,6 +36,7 @@ class AssignmentState {
 
   uint64_t generation_ = 0;
   bool has_full_ = false;
+  bool more_ = false;  // the last item was not the end of a state
   Tasks tasks_;
   Specs specs_;
 };

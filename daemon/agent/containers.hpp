@@ -156,6 +156,7 @@ struct NodeEvent {
   model::WallTime time;
 };
 
+// not_running: at once when it does not run now, also when it never did.
 enum class WaitCondition : uint8_t { not_running, next_exit, removed };
 
 class Containers {

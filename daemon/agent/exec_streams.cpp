@@ -76,11 +76,11 @@ Result<std::unique_ptr<FifoExecStreams>> FifoExecStreams::make(
 FifoExecStreams::~FifoExecStreams() {
   if (on_let_go_ && (in_.is_open() || out_.is_open() || err_.is_open())) {
     const bool input_open = in_.is_open();
-    on_let_go_(
-        std::make_shared<ExecRemains>(ExecRemains{std::move(out_), std::move(err_), input_open}));
+    on_let_go_(std::make_shared<ExecRemains>(
+        ExecRemains{std::move(out_), std::move(err_), input_open, folder_}));
+    return;
   }
-  // The shim holds its own ends open; nobody opens the names again. A folder that can't be removed
-  // is removed at the next start of the agent.
+  // A folder that can't be removed is removed at the next start of the agent.
   static_cast<void>(remove_folder(folder_).has_value());
 }
 
@@ -123,6 +123,33 @@ asio::awaitable<void> discard(asio::posix::stream_descriptor& stream) {
 
 asio::awaitable<void> discard_output(std::shared_ptr<ExecRemains> remains) {
   co_await (discard(remains->out) && discard(remains->err));
+  static_cast<void>(remove_folder(remains->folder).has_value());  // else at the next start
+}
+
+namespace {
+
+void reopen_fifo(const std::string& path, asio::posix::stream_descriptor* stream) {
+  const int fd = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return;  // was not asked for
+  // One whose writer went before we came never becomes readable: only a read shows its end.
+  std::array<char, kChunk> bytes;
+  if (::read(fd, bytes.data(), bytes.size()) == 0) {
+    close(fd);
+    return;
+  }
+  stream->assign(fd);
+  stream->non_blocking(true);
+}
+
+}  // namespace
+
+std::shared_ptr<ExecRemains> reopen_output(const asio::any_io_executor& loop, std::string folder) {
+  auto remains = std::make_shared<ExecRemains>(ExecRemains{asio::posix::stream_descriptor(loop),
+                                                           asio::posix::stream_descriptor(loop),
+                                                           false, std::move(folder)});
+  reopen_fifo(remains->folder + "/stdout", &remains->out);
+  reopen_fifo(remains->folder + "/stderr", &remains->err);
+  return remains;
 }
 
 asio::awaitable<std::optional<ExecStreams::Chunk>> FifoExecStreams::read() {

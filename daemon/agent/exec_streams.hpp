@@ -40,10 +40,16 @@ struct ExecRemains {
   asio::posix::stream_descriptor out;
   asio::posix::stream_descriptor err;
   bool input_open = false;  // the process still waits for input that will not come
+  std::string folder;       // of the FIFOs
 };
 
-// Reads both to their end, and drops what it reads.
+// Reads both to their end, drops what it reads, and then removes the folder. Until then the folder
+// stays: an agent that is started anew finds by it whom to read from.
 asio::awaitable<void> discard_output(std::shared_ptr<ExecRemains> remains);
+
+// The ends of what an earlier life of the agent left in `folder`; a closed one has no writer.
+std::shared_ptr<ExecRemains> reopen_output(const boost::asio::any_io_executor& loop,
+                                           std::string folder);
 
 class FifoExecStreams final : public ExecStreams {
  public:

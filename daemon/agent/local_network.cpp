@@ -89,7 +89,6 @@ boost::asio::awaitable<Status> LocalNetwork::detach(StoredEndpoint endpoint,
 }
 
 boost::asio::awaitable<void> LocalNetwork::restore(std::vector<StoredEndpoint> endpoints) {
-  std::vector<std::string> ids;
   Result<std::vector<StoredNetwork>> networks = db_.networks();
   if (!networks) spdlog::error("agent: {}", networks.error().message);
   if (networks) {
@@ -97,23 +96,46 @@ boost::asio::awaitable<void> LocalNetwork::restore(std::vector<StoredEndpoint> e
       const Status back = co_await driver_.restore(network.id, network.handle);
       if (!back) spdlog::warn("agent: network {}: {}", network.name, back.error().message);
       if (!back) continue;
-      ids.push_back(network.id);
+      restored_.push_back(network.id);
       if (network.id == id_) network_ = std::move(network);
     }
   }
   for (const StoredEndpoint& endpoint : endpoints) {
-    ids.push_back(endpoint.endpoint);
     if (endpoint.handle.empty()) continue;
     const Status back = co_await driver_.restore(endpoint.endpoint, endpoint.handle);
     if (!back) spdlog::warn("agent: endpoint {}: {}", endpoint.endpoint, back.error().message);
   }
+  // A user expects to see it before the first task; and the first task need not wait for it.
+  const Status made = co_await ensure();
+  if (!made) spdlog::warn("agent: network {}: {}", kName, made.error().message);
+}
+
+boost::asio::awaitable<void> LocalNetwork::end_restore(std::vector<std::string> endpoints) {
+  std::vector<std::string> ids = std::move(endpoints);
+  ids.insert(ids.end(), restored_.begin(), restored_.end());
+  ids.push_back(id_);  // made anew by now, if it wasn't restored
   const Status done = co_await driver_.restore_done(std::move(ids));
   if (!done && done.error().kind != ErrorKind::unimplemented) {
     spdlog::warn("agent: the network driver did not end its restore: {}", done.error().message);
   }
-  // A user expects to see it before the first task; and the first task need not wait for it.
-  const Status made = co_await ensure();
-  if (!made) spdlog::warn("agent: network {}: {}", kName, made.error().message);
+}
+
+boost::asio::awaitable<Result<StoredEndpoint>> LocalNetwork::adopt(StoredEndpoint endpoint,
+                                                                   std::string address,
+                                                                   std::string mac) {
+  SKEP_CO_TRY(co_await ensure());
+  drivers::EndpointRequest request;
+  request.network = endpoint.network;
+  request.endpoint = endpoint.endpoint;
+  request.address = std::move(address);
+  request.mac = std::move(mac);
+  SKEP_CO_TRY_ASSIGN(const drivers::CreatedEndpoint made,
+                     co_await driver_.endpoint_create(request));
+  endpoint.handle = made.handle;
+  endpoint.address = made.address;
+  endpoint.mac = made.mac;
+  endpoint.gateway = made.gateway;
+  co_return endpoint;
 }
 
 boost::asio::awaitable<void> LocalNetwork::sweep(std::function<std::set<std::string>()> wanted) {

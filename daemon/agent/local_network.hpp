@@ -38,9 +38,15 @@ class LocalNetwork {
                                                         std::string netns_path);
   boost::asio::awaitable<Status> detach(StoredEndpoint endpoint, std::string netns_path);
 
-  // After a start: hands the driver what it had, tells it that this was all, and makes the network
-  // if it isn't there; a failure of that is logged, and attach() tries again.
+  // After a start: hands the driver what it had, and makes the network if it isn't there; a failure
+  // of that is logged, and attach() tries again.
   boost::asio::awaitable<void> restore(std::vector<StoredEndpoint> endpoints);
+  // Tells the driver that these endpoints were all: it may clear away every other.
+  boost::asio::awaitable<void> end_restore(std::vector<std::string> endpoints);
+  // Books an endpoint whose interface is there already with this address, of which the driver knows
+  // nothing any more. The interface itself is not touched.
+  boost::asio::awaitable<Result<StoredEndpoint>> adopt(StoredEndpoint endpoint, std::string address,
+                                                       std::string mac);
   // Removes endpoints of our network that are not in what `wanted` says once they are listed (a
   // task that begins meanwhile must be in it).
   boost::asio::awaitable<void> sweep(std::function<std::set<std::string>()> wanted);
@@ -57,6 +63,7 @@ class LocalNetwork {
   const AgentOptions& options_;
   std::string id_;
   std::optional<StoredNetwork> network_;  // known to be there
+  std::vector<std::string> restored_;     // ids of the networks that the driver has again
   bool making_ = false;
   Signal made_;
 };

@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/agent/network_namespace.hpp"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <linux/if_packet.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -11,12 +14,16 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <array>
+#include <bit>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -91,6 +98,54 @@ Status unmake(const std::string& path) {
   return {};
 }
 
+std::string mac_text(const sockaddr_ll& link) {
+  std::array<char, 18> text{};
+  std::snprintf(text.data(), text.size(), "%02x:%02x:%02x:%02x:%02x:%02x", link.sll_addr[0],
+                link.sll_addr[1], link.sll_addr[2], link.sll_addr[3], link.sll_addr[4],
+                link.sll_addr[5]);
+  return text.data();
+}
+
+std::string cidr_text(const sockaddr_in& address, const sockaddr_in& mask) {
+  std::array<char, INET_ADDRSTRLEN> text{};
+  inet_ntop(AF_INET, &address.sin_addr, text.data(), text.size());
+  return std::string(text.data()) + "/" + std::to_string(std::popcount(mask.sin_addr.s_addr));
+}
+
+// On the thread that ends right after this.
+Status look_here(const std::string& path, const std::string& interface, InterfaceAddress* found) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0 && errno == ENOENT) return fail(ErrorKind::not_found, "there is no " + path);
+  if (file < 0) return fail(system_error("can't open", path));
+  const int entered = setns(file, CLONE_NEWNET);
+  Status outcome;
+  if (entered != 0) outcome = fail(system_error("can't enter", path));
+  close(file);
+  SKEP_TRY(outcome);
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return fail(system_error("can't list the interfaces in", path));
+  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(list, &freeifaddrs);
+  for (const ifaddrs* at = list; at != nullptr; at = at->ifa_next) {
+    if (interface != at->ifa_name || at->ifa_addr == nullptr) continue;
+    if (at->ifa_addr->sa_family == AF_PACKET) {
+      found->mac = mac_text(*reinterpret_cast<const sockaddr_ll*>(at->ifa_addr));
+    } else if (at->ifa_addr->sa_family == AF_INET && at->ifa_netmask != nullptr) {
+      found->cidr = cidr_text(*reinterpret_cast<const sockaddr_in*>(at->ifa_addr),
+                              *reinterpret_cast<const sockaddr_in*>(at->ifa_netmask));
+    }
+  }
+  if (!found->cidr.empty()) return {};
+  return fail(ErrorKind::not_found, "no interface " + interface + " with an address in " + path);
+}
+
+Status look(const std::string& path, const std::string& interface, InterfaceAddress* found) {
+  if (!is_namespace(path)) return fail(ErrorKind::not_found, path + " is no network namespace");
+  Status outcome;
+  std::thread visitor([&] { outcome = look_here(path, interface, found); });
+  visitor.join();
+  return outcome;
+}
+
 boost::asio::awaitable<Status> run(std::function<Status()> work) {
   co_return work();
 }
@@ -118,6 +173,18 @@ boost::asio::awaitable<Status> NetworkNamespaces::create(std::string name) {
 boost::asio::awaitable<Status> NetworkNamespaces::remove(std::string name) {
   std::function<Status()> work = [file = path(name)] { return unmake(file); };
   co_return co_await boost::asio::co_spawn(pool_, run(std::move(work)), boost::asio::use_awaitable);
+}
+
+boost::asio::awaitable<Result<InterfaceAddress>> NetworkNamespaces::address(std::string name,
+                                                                            std::string interface) {
+  auto found = std::make_shared<InterfaceAddress>();
+  std::function<Status()> work = [file = path(name), interface = std::move(interface), found] {
+    return look(file, interface, found.get());
+  };
+  const Status looked =
+      co_await boost::asio::co_spawn(pool_, run(std::move(work)), boost::asio::use_awaitable);
+  if (!looked) co_return fail(looked.error());
+  co_return *found;
 }
 
 std::vector<std::string> NetworkNamespaces::list() const {

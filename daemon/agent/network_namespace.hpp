@@ -5,7 +5,7 @@
 // that has entered a new namespace must not do anything else afterwards, therefore each one is made
 // by a thread that ends at once. What is made here has `lo` up and nothing else in it.
 //
-// Both operations run off the loop (an unmount waits for the kernel) and resume on it. Idempotent.
+// All operations run off the loop (an unmount waits for the kernel) and resume on it. Idempotent.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -19,6 +19,12 @@
 
 namespace skep::agent {
 
+// What an interface inside a namespace has.
+struct InterfaceAddress {
+  std::string cidr;  // "172.30.0.5/16"
+  std::string mac;   // lower case
+};
+
 class NetworkNamespaces {
  public:
   // `folder` is made on demand.
@@ -31,6 +37,9 @@ class NetworkNamespaces {
   // Errors: denied without CAP_SYS_ADMIN, internal with the system's reason.
   boost::asio::awaitable<Status> create(std::string name);
   boost::asio::awaitable<Status> remove(std::string name);
+  // The IPv4 address of an interface in there. Errors: not_found when there is no such namespace or
+  // interface, or it has no address; denied, internal as above.
+  boost::asio::awaitable<Result<InterfaceAddress>> address(std::string name, std::string interface);
   // Names of all that are there, also files whose mount is gone (after a reboot).
   std::vector<std::string> list() const;
 

@@ -100,7 +100,7 @@ asio::awaitable<Result<int64_t>> NodeContainers::wait(std::string id, WaitCondit
     const bool runs = now.state == ContainerState::running || now.state == ContainerState::paused;
     switch (condition) {
       case WaitCondition::not_running:
-        return !runs && now.state != ContainerState::created;
+        return !runs;  // one that never ran counts, as with Docker
       case WaitCondition::next_exit:
         return now.finished_at > first;
       case WaitCondition::removed:

@@ -32,6 +32,10 @@ class NodeContainers final : public Containers {
                  const RuntimeNews& news, CoroutineGroup& background);
   ~NodeContainers() override;
 
+  // Processes that were started with exec outlive the agent, and would stand still once nobody
+  // reads what they say: from now on it is read, and dropped. Once, at the start.
+  void release_old_execs();
+
   std::vector<std::shared_ptr<const Container>> list() const override;
   Result<std::shared_ptr<const Container>> find(std::string_view reference) const override;
   asio::awaitable<Result<bool>> stop(std::string id, std::string signal,

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "daemon/agent/identity_text.hpp"
@@ -154,6 +156,19 @@ FifoExecStreams::LetGo NodeContainers::let_go(std::string exec_id,
     }
     background_.start(discard_output(std::move(remains)));
   };
+}
+
+void NodeContainers::release_old_execs() {
+  std::error_code error;
+  const std::filesystem::path all = options_.run_dir + "/exec";
+  std::vector<std::string> folders;
+  for (std::filesystem::directory_iterator at(all, error), end; !error && at != end;
+       at.increment(error)) {
+    folders.push_back(at->path().string());
+  }
+  for (std::string& folder : folders) {
+    background_.start(discard_output(reopen_output(loop_, std::move(folder))));
+  }
 }
 
 asio::awaitable<void> NodeContainers::end_input(std::string exec_id, std::string container) {

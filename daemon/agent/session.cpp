@@ -405,7 +405,9 @@ asio::awaitable<void> AgentSession::State::assignments(LinkPtr link) {
       Status applied = fail(ErrorKind::invalid, "a bad assignments message");
       if (item.ParseFromString(payload)) applied = state->apply(item);
       *again = !applied;
-      if (applied && events.on_assignments && !stopped) events.on_assignments(state->set());
+      if (applied && state->complete() && events.on_assignments && !stopped) {
+        events.on_assignments(state->set());
+      }
       return applied;
     };
     std::string payload = request.SerializeAsString();

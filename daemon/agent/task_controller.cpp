@@ -29,6 +29,7 @@ constexpr std::chrono::seconds kExitNewsMax{2};
 
 std::string exit_error(const TaskExit& exit) {
   if (exit.vanished) return "container disappeared";
+  if (!exit.lost.empty()) return exit.lost;
   if (exit.exit_code == 0) return {};
   std::string text = "task: non-zero exit (" + std::to_string(exit.exit_code) + ")";
   if (exit.oom_killed) text += ": killed for lack of memory";
@@ -38,7 +39,7 @@ std::string exit_error(const TaskExit& exit) {
 }  // namespace
 
 bool is_temporary(ErrorKind kind) {
-  return kind == ErrorKind::unavailable || kind == ErrorKind::deadline ||
+  return kind == ErrorKind::unavailable || kind == ErrorKind::busy || kind == ErrorKind::deadline ||
          kind == ErrorKind::plugin_lost || kind == ErrorKind::unknown_outcome ||
          kind == ErrorKind::cancelled;
 }
@@ -58,7 +59,9 @@ TaskController::TaskController(TaskSurroundings& surroundings, StoredTask stored
     if (state >= TaskState::preparing && state <= TaskState::running) {
       adopted_ = true;
       stored_.container_intended = true;
-      stored_.endpoint = around_.network.planned(stored_.assigned.task.id);
+      if (!stored_.endpoint) {
+        stored_.endpoint = around_.network.planned(stored_.assigned.task.id);
+      }
     }
   }
   network_held_ = stored_.endpoint.has_value();
@@ -305,6 +308,7 @@ asio::awaitable<bool> TaskController::watch_once() {
   } else {
     exit.exit_code = end->exit_code;
     exit.oom_killed = end->oom_killed;
+    exit.lost = end->lost;
     exit.finished_at = parse_time_text(end->finished_at);
   }
   note_exit(exit);

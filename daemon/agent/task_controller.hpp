@@ -60,6 +60,7 @@ struct TaskExit {
   bool vanished = false;  // the container is gone, nobody knows how it ended
   int64_t exit_code = 0;
   bool oom_killed = false;
+  std::string lost;  // why the exit code is not the real one; empty: it is
   model::WallTime finished_at;
 };
 

@@ -164,9 +164,13 @@ asio::awaitable<Result<Response>> logs(Context& context, const Request& request,
 
 asio::awaitable<Result<Response>> stop(Context& context, const Request& request, Exchange&) {
   SKEP_CO_TRY_ASSIGN(const Row container, context.containers.find(request.parameter("id")));
-  SKEP_CO_TRY_ASSIGN(const std::optional<uint64_t> seconds, request.query_number("t"));
-  std::optional<model::Nanoseconds> grace;
+  // -1 asks for a stop without any kill: a day is as good, and a call that ends.
   constexpr uint64_t kGraceMax = 3600 * 24;
+  std::optional<uint64_t> seconds = kGraceMax;
+  if (request.query_value("t") != "-1") {
+    SKEP_CO_TRY_ASSIGN(seconds, request.query_number("t"));
+  }
+  std::optional<model::Nanoseconds> grace;
   if (seconds) grace = std::chrono::seconds(std::min(*seconds, kGraceMax));
   SKEP_CO_TRY_ASSIGN(const bool was_running,
                      co_await context.containers.stop(

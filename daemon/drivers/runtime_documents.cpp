@@ -221,6 +221,7 @@ ContainerExit container_exit(const json& document) {
   document.at("exit_code").get_to(exit.exit_code);
   get(document, "finished_at", exit.finished_at);
   get(document, "oom_killed", exit.oom_killed);
+  get(document, "lost", exit.lost);
   return exit;
 }
 

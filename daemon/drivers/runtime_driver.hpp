@@ -90,6 +90,7 @@ struct ContainerExit {
   int64_t exit_code = 0;
   std::string finished_at;
   bool oom_killed = false;
+  std::string lost;  // why nobody knows how it ended; empty: the exit code is the real one
 };
 
 struct ContainerState {

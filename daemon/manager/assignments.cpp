@@ -38,31 +38,46 @@ std::optional<std::string> AssignmentFeed::next(const store::View& view) {
   }
   item.set_base(generation_);
   item.set_generation(++generation_);
-  for (const model::TaskId id : std::exchange(dirty_, {})) {
+  size_t bytes = 0;
+  while (!dirty_.empty() && bytes < kItemBytes) {
+    const model::TaskId id = *dirty_.begin();
+    dirty_.erase(dirty_.begin());
     const store::Row<model::Task> task = view.task(id);
-    if (!task || task->node != node_) {
-      if (sent_.erase(id) != 0) *item.add_remove() = codec::id_bytes(id.bits);
-      continue;
+    if (task && task->node == node_) {
+      bytes += add_task(view, task, item);
+    } else if (sent_.erase(id) != 0) {
+      *item.add_remove() = codec::id_bytes(id.bits);
+      bytes += item.remove(item.remove_size() - 1).size();
     }
-    const model::SpecKey key{task->service, task->spec_version};
-    if (sent_specs_.insert(key).second) {
-      const store::Row<model::ServiceSpec> spec = view.spec(key);
-      SKEP_ASSERT(spec != nullptr, "a task's spec is in the store as long as the task");
-      rpc::AssignedSpec* out = item.add_specs();
-      out->set_service(codec::id_bytes(key.service.bits));
-      out->set_version(key.version);
-      codec::encode(spec->task, out->mutable_spec());
-      for (const auto& [name, value] : spec->labels) {
-        proto::KeyValue* label = out->add_service_labels();
-        label->set_key(name);
-        label->set_value(value);
-      }
-    }
-    codec::encode(*task, item.add_upsert());
-    sent_[id] = Sent{task->desired, key};
   }
+  item.set_more(!dirty_.empty());
   if (item.remove_size() > 0) forget_unused_specs();
   return item.SerializeAsString();
+}
+
+// The bytes it added.
+size_t AssignmentFeed::add_task(const store::View& view, const store::Row<model::Task>& task,
+                                rpc::AssignmentsItem& item) {
+  size_t bytes = 0;
+  const model::SpecKey key{task->service, task->spec_version};
+  if (sent_specs_.insert(key).second) {
+    const store::Row<model::ServiceSpec> spec = view.spec(key);
+    SKEP_ASSERT(spec != nullptr, "a task's spec is in the store as long as the task");
+    rpc::AssignedSpec* out = item.add_specs();
+    out->set_service(codec::id_bytes(key.service.bits));
+    out->set_version(key.version);
+    codec::encode(spec->task, out->mutable_spec());
+    for (const auto& [name, value] : spec->labels) {
+      proto::KeyValue* label = out->add_service_labels();
+      label->set_key(name);
+      label->set_value(value);
+    }
+    bytes += out->ByteSizeLong();
+  }
+  proto::Task* out = item.add_upsert();
+  codec::encode(*task, out);
+  sent_[task->id] = Sent{task->desired, key};
+  return bytes + out->ByteSizeLong();
 }
 
 void AssignmentFeed::forget_unused_specs() {

@@ -2,7 +2,8 @@
 //
 // The first item is the full state; after it come differences. Only what concerns the node is sent
 // again: the echo of its own status reports is not, because nothing the node could do follows from
-// it. Pure bookkeeping over the store; the sending is the caller's.
+// it. What is too large for one item goes in several. Pure bookkeeping over the store; the sending
+// is the caller's.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -14,10 +15,18 @@
 #include "core/store/changes.hpp"
 #include "core/store/view.hpp"
 
+namespace skep::rpc {
+class AssignmentsItem;
+}
+
 namespace skep::manager {
 
 class AssignmentFeed {
  public:
+  // An item is closed once it holds this much. Far enough below a frame's limit for the largest
+  // spec to come on top.
+  static constexpr size_t kItemBytes = 1 << 20;
+
   explicit AssignmentFeed(model::NodeId node) : node_(node) {}
 
   // Notes what an applied change means for this node; true if there is something to send.
@@ -27,6 +36,8 @@ class AssignmentFeed {
   std::optional<std::string> next(const store::View& view);
 
  private:
+  size_t add_task(const store::View& view, const store::Row<model::Task>& task,
+                  rpc::AssignmentsItem& item);
   void forget_unused_specs();
 
   struct Sent {

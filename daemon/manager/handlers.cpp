@@ -357,9 +357,16 @@ asio::awaitable<Result<std::string>> Manager::status(transport::Caller caller,
   SKEP_CO_TRY(session_of(caller, request.session()));
   std::vector<planner::StatusReport> reports;
   for (const rpc::TaskStatusUpdate& update : request.updates()) {
-    SKEP_CO_TRY_ASSIGN(const auto task, codec::decode_id<model::TaskId>(update.task(), "task"));
-    SKEP_CO_TRY_ASSIGN(model::TaskStatus observed, codec::decode(update.status()));
-    reports.push_back({task, std::move(observed)});
+    const auto task = codec::decode_id<model::TaskId>(update.task(), "task");
+    Result<model::TaskStatus> observed = codec::decode(update.status());
+    if (task && observed) {
+      reports.push_back({*task, std::move(*observed)});
+      continue;
+    }
+    // A node that repeats what can't be read must not keep its other tasks' news from arriving.
+    base::log_warning("manager",
+                      "a report of node " + caller.identity->node.str() +
+                          " is left out: " + (task ? observed.error() : task.error()).message);
   }
   const model::NodeId node = caller.identity->node;
   Queue::Request report = [this, node, reports = std::move(reports)](store::Draft& draft) {

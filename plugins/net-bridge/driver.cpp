@@ -189,6 +189,7 @@ class BridgeDriver : public sdk::Driver {
   void raise(const NetworkEntry& network);  // under shape_
   void apply_firewall();                    // under shape_
   json endpoint_reply(const EndpointEntry& endpoint);
+  void plug_in(const EndpointEntry& endpoint);
   bool joined(const EndpointEntry& endpoint, const std::string& interface, Netlink& inside);
 
   std::unique_ptr<Node> node_;  // set once, by configure
@@ -434,6 +435,17 @@ json BridgeDriver::dump(const json& request) {
   return all;
 }
 
+// Somebody may have removed the bridge meanwhile: it is made anew, and its ports hang loose.
+void BridgeDriver::plug_in(const EndpointEntry& endpoint) {
+  Netlink& netlink = node().netlink;
+  const NetworkEntry network = networks_.require_network(endpoint.network);
+  const std::optional<LinkInfo> bridge = netlink.link(network.device);
+  const std::optional<LinkInfo> port = netlink.link(port_name(endpoint.id));
+  if (!bridge || !port || port->master == bridge->index) return;
+  log(SKEP_LOG_INFO, "link " + port->name + " is a port of bridge " + network.device + " again");
+  netlink.make_port(port->index, bridge->index);
+}
+
 json BridgeDriver::restore(const json& request) {
   const json& handle = request.at("handle");
   if (!handle.is_object() || handle.value("version", 0) != handle_version) {
@@ -441,10 +453,11 @@ json BridgeDriver::restore(const json& request) {
                                            " is of a version that this driver does not know");
   }
   if (handle.contains("endpoint")) {
-    networks_.add_endpoint(handle.at("network").get<std::string>(),
-                           handle.at("endpoint").get<std::string>(),
-                           checked_address(handle.at("address").get<std::string>(), "address"),
-                           handle.at("mac").get<std::string>());
+    const EndpointEntry endpoint = networks_.add_endpoint(
+        handle.at("network").get<std::string>(), handle.at("endpoint").get<std::string>(),
+        checked_address(handle.at("address").get<std::string>(), "address"),
+        handle.at("mac").get<std::string>());
+    plug_in(endpoint);
     return json::object();
   }
   // A network: bridge and rules are made again if the machine was restarted meanwhile.

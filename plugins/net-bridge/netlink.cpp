@@ -202,6 +202,11 @@ void Netlink::set_up(int index) {
   require(rtnl_link_change(socket_.get(), link.get(), change.get(), 0), "setting a link up");
 }
 
+void Netlink::make_port(int link, int bridge) {
+  const std::lock_guard lock(mutex_);
+  require(rtnl_link_enslave_ifindex(socket_.get(), bridge, link), "making a link a bridge's port");
+}
+
 void Netlink::add_address(int index, const std::string& cidr) {
   const std::lock_guard lock(mutex_);
   const LinkAddress address(checked(rtnl_addr_alloc()));

@@ -59,6 +59,8 @@ class Netlink {
   // Gone already is success.
   void remove_link(const std::string& name);
   void set_up(int index);
+  // Makes a link a port of a bridge, also when it is one of another.
+  void make_port(int link, int bridge);
   // Present already is success.
   void add_address(int index, const std::string& cidr);
   void add_default_route(int index, const std::string& gateway);

@@ -4,7 +4,7 @@
 // label and deleted after the next restore.
 //
 // A record without a task is a container whose shim died (or whose machine was started anew): it is
-// told as stopped with exit code 255, because nobody knows the real one any more.
+// told as stopped with exit code 255 and as "lost", because nobody knows the real one any more.
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/containers.hpp"
 
@@ -13,6 +13,8 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
+#include <sstream>
 #include <system_error>
 
 #include "github.com/containerd/containerd/api/services/containers/v1/containers.pb.h"
@@ -77,6 +79,21 @@ json ended(const std::string& cgroup, uint32_t exit_code, const google::protobuf
   return {{"exit_code", exit_code},
           {"finished_at", is_set(at) ? rfc3339(at) : now_rfc3339()},
           {"oom_killed", was_oom_killed(cgroup)}};
+}
+
+// Which life of the machine this is: its boot, and the start of its first process, because a
+// machine that is itself a container has its host's boot.
+std::string machine_life() {
+  std::string boot;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
+  std::ifstream file("/proc/1/stat");
+  const std::string stat((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  // The name, in parentheses, may hold anything; the start is the 20th field behind it.
+  const size_t name_end = stat.rfind(')');
+  std::istringstream fields(name_end == std::string::npos ? "" : stat.substr(name_end + 1));
+  std::string started;
+  for (int i = 0; i < 20; ++i) fields >> started;
+  return boot + "/" + started;
 }
 
 Failure no_such_container(const std::string& id) {
@@ -342,6 +359,18 @@ fs::path Containers::start_file(const std::string& id) const {
   return config_.data_dir / "started" / id;
 }
 
+std::string Containers::lost_reason(const std::string& id) const {
+  std::ifstream in(start_file(id));
+  std::string started_at;
+  std::string life;
+  in >> started_at >> life;
+  if (life.empty()) {
+    return "the node was restarted, or the container's shim was killed, while the task ran";
+  }
+  if (life != machine_life()) return "the node was restarted while the task ran";
+  return "the container's shim was killed while the task ran";
+}
+
 json Containers::start(const json& request) {
   const std::string id = id_of(request);
   record(id);
@@ -380,7 +409,7 @@ json Containers::start(const json& request) {
   throw_if_failed(status);
   std::error_code ignored;  // without the file started_at is absent later on, which is allowed
   fs::create_directories(config_.data_dir / "started", ignored);
-  std::ofstream(start_file(id)) << started_at << "\n";
+  std::ofstream(start_file(id)) << started_at << " " << machine_life() << "\n";
   return {{"pid", started.reply().pid()}, {"started_at", started_at}};
 }
 
@@ -418,12 +447,14 @@ void Containers::wait(HeldPtr held) {
         get.set_id(id);
         rpc_.async<containers::GetContainerResponse>(
             "/containerd.services.containers.v1.Containers/Get", get, {},
-            [held, id, cgroup](RpcStatus found, containers::GetContainerResponse&) {
+            [this, held, id, cgroup](RpcStatus found, containers::GetContainerResponse&) {
               if (found.code == RpcCode::not_found) {
                 return held->fail(SKEP_E_NOTFOUND, no_such_container(id).what());
               }
               if (!found.ok()) return held->fail(found);
-              held->reply(ended(cgroup, lost_exit_code, google::protobuf::Timestamp()));
+              json end = ended(cgroup, lost_exit_code, google::protobuf::Timestamp());
+              end["lost"] = lost_reason(id);
+              held->reply(end);
             });
       });
   held->on_abandon([handle] { handle->cancel(); });
@@ -695,7 +726,8 @@ void Containers::restore(const std::string& id) {
 
 void Containers::clean_up() {
   std::set<std::string> needed;
-  for (const json& one : list().at("containers")) needed.insert(one.at("id").get<std::string>());
+  const json listed = list();  // named: a part of a temporary would be gone before the first turn
+  for (const json& one : listed.at("containers")) needed.insert(one.at("id").get<std::string>());
   {
     const std::lock_guard lock(mutex_);
     needed.insert(creating_.begin(), creating_.end());

@@ -1,7 +1,8 @@
 // The containers of this node: the operations of skep.runtime/1 but for the streams, which are the
 // monitor's. All state is containerd's: the request lies in the container record as an extension,
 // what became of the process in its shim. The one thing containerd does not keep, the time of the
-// start, is a small file in the driver's data folder; without it started_at is merely absent.
+// start, is a small file in the driver's data folder; without it started_at is merely absent, and
+// the reason why an exit status was lost less exact.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -72,7 +73,10 @@ class Containers {
   void await_end(HeldPtr held, const std::string& id, int timeout_ms,
                  std::function<void()> on_timeout);
   void kill_then_await(HeldPtr held, const std::string& id);
+  // "TIME LIFE": when it was started, and in which life of the machine.
   std::filesystem::path start_file(const std::string& id) const;
+  // Why the exit status of a container without a task is not known.
+  std::string lost_reason(const std::string& id) const;
 
   Rpc& rpc_;
   const Config& config_;

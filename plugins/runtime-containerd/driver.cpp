@@ -34,7 +34,8 @@ constexpr int check_interval_ms = 200;  // how late a cancellation may be notice
 struct Session {
   Session(Config settings, std::function<void(int, std::string)> log)
       : config(std::move(settings)),
-        rpc(config.address, config.space),
+        rpc(config.address, config.space,
+            [log](const std::string& line) { log(SKEP_LOG_ERROR, line); }),
         monitor(rpc, config, std::move(log)),
         store(rpc),
         containers(rpc, config, store, monitor),
@@ -49,8 +50,8 @@ struct Session {
   // while the session ends.
   void check_held() {
     rpc.after(check_interval_ms, [this] {
+      check_held();  // first: whatever goes wrong this time, there is a next one
       held.check_all();
-      check_held();
     });
   }
 

@@ -46,6 +46,25 @@ bool to_bytes(const grpc::ByteBuffer& buffer, std::string& bytes) {
   return true;
 }
 
+// Nothing that a callback throws may leave the queue's thread: that would end the host's process.
+// Tells the outcome; a callback that throws on it (no memory, a reply it can't read) is called once
+// more, with the reason as an error, so that whoever waits for it is told. The second time there
+// is nobody left to tell but the log.
+void tell(const Rpc::Done& done, RpcStatus status, const Rpc::Log& log) {
+  std::string reason;
+  try {
+    return done(std::move(status));
+  } catch (const std::exception& thrown) {
+    reason = thrown.what();
+  }
+  try {
+    log("an answer of containerd could not be handled: " + reason);
+    done({RpcCode::unknown, "containerd's answer could not be handled: " + reason});
+  } catch (const std::exception& thrown) {
+    log(std::string("nor could that be told: ") + thrown.what());
+  }
+}
+
 RpcStatus from_grpc(const grpc::Status& status) {
   return {static_cast<RpcCode>(status.error_code()), status.error_message()};
 }
@@ -90,8 +109,8 @@ class RpcOperation : public Operation {
 
 class Unary final : public RpcOperation {
  public:
-  Unary(std::shared_ptr<Handle> handle, Message* reply, Rpc::Done done)
-      : RpcOperation(std::move(handle)), reply_(reply), done_(std::move(done)) {}
+  Unary(std::shared_ptr<Handle> handle, Message* reply, Rpc::Done done, const Rpc::Log& log)
+      : RpcOperation(std::move(handle)), reply_(reply), done_(std::move(done)), log_(log) {}
   void begin(grpc::GenericStub& stub, const char* method, const grpc::ByteBuffer& request,
              grpc::CompletionQueue* queue) {
     reader_ = stub.PrepareUnaryCall(&context, method, request, queue);
@@ -99,18 +118,22 @@ class Unary final : public RpcOperation {
     reader_->Finish(&buffer_, &status_, static_cast<Operation*>(this));
   }
   bool proceed(bool) override {
-    RpcStatus status = from_grpc(status_);
+    tell([this](RpcStatus status) { read_and_tell(std::move(status)); }, from_grpc(status_), log_);
+    return true;
+  }
+
+ private:
+  void read_and_tell(RpcStatus status) {
     std::string bytes;
     if (status.ok() && (!to_bytes(buffer_, bytes) || !reply_->ParseFromString(bytes))) {
       status = {RpcCode::unknown, "containerd's reply can't be read"};
     }
     done_(std::move(status));
-    return true;
   }
 
- private:
   Message* reply_;
   Rpc::Done done_;
+  const Rpc::Log& log_;
   grpc::ByteBuffer buffer_;
   grpc::Status status_;
   std::unique_ptr<grpc::GenericClientAsyncResponseReader> reader_;
@@ -119,11 +142,12 @@ class Unary final : public RpcOperation {
 class Stream final : public RpcOperation {
  public:
   Stream(std::shared_ptr<Handle> handle, grpc::ByteBuffer request, Rpc::OnMessage on_message,
-         Rpc::Done done)
+         Rpc::Done done, const Rpc::Log& log)
       : RpcOperation(std::move(handle)),
         request_(std::move(request)),
         on_message_(std::move(on_message)),
-        done_(std::move(done)) {}
+        done_(std::move(done)),
+        log_(log) {}
   void begin(grpc::GenericStub& stub, const char* method, grpc::CompletionQueue* queue) {
     stream_ = stub.PrepareCall(&context, method, queue);
     stream_->StartCall(tag());
@@ -141,14 +165,12 @@ class Stream final : public RpcOperation {
         stream_->Read(&buffer_, tag());
         return false;
       case Step::read: {
-        std::string bytes;
-        if (!ok || !to_bytes(buffer_, bytes)) return finish();
-        on_message_(bytes);
+        if (!ok || !take()) return finish();
         stream_->Read(&buffer_, tag());
         return false;
       }
       case Step::finish:
-        done_(from_grpc(status_));
+        tell(done_, refused_.ok() ? from_grpc(status_) : refused_, log_);
         return true;
     }
     return true;
@@ -157,6 +179,21 @@ class Stream final : public RpcOperation {
  private:
   enum class Step { connect, write, read, finish };
   void* tag() { return static_cast<Operation*>(this); }
+  // False when the message can't be read, or the receiver threw: a stream with a hole in it must
+  // not go on.
+  bool take() {
+    try {
+      std::string bytes;
+      if (!to_bytes(buffer_, bytes)) return false;
+      on_message_(bytes);
+      return true;
+    } catch (const std::exception& thrown) {
+      refused_ = {RpcCode::unknown,
+                  std::string("containerd's answer could not be handled: ") + thrown.what()};
+      context.TryCancel();
+      return false;
+    }
+  }
   bool finish() {
     step_ = Step::finish;
     stream_->Finish(&status_, tag());
@@ -166,6 +203,8 @@ class Stream final : public RpcOperation {
   grpc::ByteBuffer request_;
   Rpc::OnMessage on_message_;
   Rpc::Done done_;
+  const Rpc::Log& log_;
+  RpcStatus refused_;  // why the stream was ended from here; ok: it wasn't
   grpc::ByteBuffer buffer_;
   grpc::Status status_;
   Step step_ = Step::connect;
@@ -174,19 +213,25 @@ class Stream final : public RpcOperation {
 
 class Timer final : public Operation {
  public:
-  explicit Timer(std::function<void()> action) : action_(std::move(action)) {}
+  Timer(std::function<void()> action, const Rpc::Log& log)
+      : action_(std::move(action)), log_(log) {}
   void begin(grpc::CompletionQueue* queue, int delay_ms) {
     const auto when = std::chrono::system_clock::now() + std::chrono::milliseconds(delay_ms);
     alarm_.Set(queue, when, static_cast<Operation*>(this));
   }
   void cancel() override { alarm_.Cancel(); }
   bool proceed(bool ok) override {
-    if (ok) action_();
+    try {
+      if (ok) action_();
+    } catch (const std::exception& thrown) {
+      log_(std::string("a timer's work was cut short: ") + thrown.what());
+    }
     return true;
   }
 
  private:
   std::function<void()> action_;
+  const Rpc::Log& log_;
   grpc::Alarm alarm_;
 };
 
@@ -194,6 +239,7 @@ class Timer final : public Operation {
 
 struct Rpc::Impl {
   std::string space;
+  Log log;
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<grpc::GenericStub> stub;
   grpc::CompletionQueue queue;
@@ -227,9 +273,10 @@ struct Rpc::Impl {
   }
 };
 
-Rpc::Rpc(const std::string& address, std::string containerd_namespace)
+Rpc::Rpc(const std::string& address, std::string containerd_namespace, Log log)
     : impl_(std::make_unique<Impl>()) {
   impl_->space = std::move(containerd_namespace);
+  impl_->log = std::move(log);
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, reconnect_max_ms);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, reconnect_min_ms);
@@ -271,7 +318,7 @@ CallHandlePtr Rpc::start(const char* method, const Message& request, Message* re
   {
     const std::lock_guard lock(impl_->mutex);
     if (!impl_->closing) {
-      auto operation = std::make_unique<Unary>(handle, reply, std::move(done));
+      auto operation = std::make_unique<Unary>(handle, reply, std::move(done), impl_->log);
       impl_->prepare(operation->context, options);
       impl_->live.insert(operation.get());
       operation.release()->begin(*impl_->stub, method, buffer, &impl_->queue);
@@ -290,7 +337,7 @@ CallHandlePtr Rpc::stream(const char* method, const Message& request, const Call
     const std::lock_guard lock(impl_->mutex);
     if (!impl_->closing) {
       auto operation = std::make_unique<Stream>(handle, std::move(buffer), std::move(on_message),
-                                                std::move(done));
+                                                std::move(done), impl_->log);
       impl_->prepare(operation->context, options);
       impl_->live.insert(operation.get());
       operation.release()->begin(*impl_->stub, method, &impl_->queue);
@@ -304,7 +351,7 @@ CallHandlePtr Rpc::stream(const char* method, const Message& request, const Call
 void Rpc::after(int delay_ms, std::function<void()> action) {
   const std::lock_guard lock(impl_->mutex);
   if (impl_->closing) return;
-  auto timer = std::make_unique<Timer>(std::move(action));
+  auto timer = std::make_unique<Timer>(std::move(action), impl_->log);
   impl_->live.insert(timer.get());
   timer.release()->begin(&impl_->queue, delay_ms);
 }

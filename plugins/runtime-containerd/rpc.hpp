@@ -2,7 +2,8 @@
 // and an empty reply; gRPC itself is included in rpc.cpp alone, because its headers and its symbols
 // are the most expensive thing in this driver. One thread serves the completion queue and runs
 // every callback, timers included; so callbacks never run at the same time as each other, and must
-// not block.
+// not block. A Done that throws is called once more, with an error that says what was thrown; an
+// OnMessage that throws ends its stream with such an error.
 //
 // Each call carries the containerd namespace. A call on a broken connection fails at once instead
 // of waiting; reconnecting is gRPC's, with a back-off of at most two seconds.
@@ -89,9 +90,11 @@ class Rpc {
  public:
   using Done = std::function<void(RpcStatus)>;
   using OnMessage = std::function<void(std::string_view bytes)>;
+  using Log = std::function<void(const std::string& line)>;
 
-  // `address` is the path of containerd's socket. Connects on the first call.
-  Rpc(const std::string& address, std::string containerd_namespace);
+  // `address` is the path of containerd's socket. Connects on the first call. `log` hears what a
+  // callback threw; it must not throw itself.
+  Rpc(const std::string& address, std::string containerd_namespace, Log log);
   ~Rpc();
   // Cancels what is in flight, runs its callbacks, and ends the thread. What is started later is
   // answered `cancelled` at once. To be called while everything that callbacks refer to still

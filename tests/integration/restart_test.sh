@@ -38,7 +38,8 @@ as_many() { [[ $(tasks | wc -l) == "$1" ]]; }
 # What is the same before and after, once every daemon has a session again.
 unmoved() {
   for each in 1 2 3; do in_session $each; done
-  wait_until 10 as_many 9
+  # A probe that was stopped before it could heed the signal takes its whole grace of 10 s.
+  wait_until 20 as_many 9
   wait_until 10 nodes_are ready 3
   wait_until 10 running 9
   expect "$tasks_before" tasks

@@ -42,8 +42,9 @@ typedef struct skep_runtime_1 {
    * SKEP_E_INVALID with the reason. */
   skep_call start;
   /* Completes when the container has ended: {"id"} -> {"exit_code": N, "finished_at": TIME,
-   * "oom_killed": BOOL}. At once if it already has. Several callers at a time. Does not block a host
-   * thread. SKEP_E_NOTFOUND once deleted. SKEP_E_UNAVAILABLE when the daemon behind went away. */
+   * "oom_killed": BOOL, "lost"?: TEXT}. At once if it already has. Several callers at a time. Does not
+   * block a host thread. SKEP_E_NOTFOUND once deleted. SKEP_E_UNAVAILABLE when the daemon behind went away.
+   * "lost" is there when nobody recorded how it ended, and says why; the exit code is made up then. */
   skep_call wait;
   /* {"id", "signal"?: "SIGTERM" (default: the image's StopSignal, else SIGTERM), "grace_ms": N} -> {}.
    * Returns when it has stopped; SIGKILL after the grace. Not running or already gone is success. */

@@ -248,6 +248,25 @@ TEST_CASE(
   CHECK(host.run(host.driver().list())->endpoints.size() == 2);
 }
 
+TEST_CASE("a bridge that somebody removed is made anew with the ports it had") {
+  NamedNamespace node("node"), one("one");
+  const Inside inside(node);
+  std::string network_handle, endpoint_handle;
+  {
+    Host host(usual_config);
+    network_handle = host.run(host.driver().create({"net1", "bridge", "", "", 0, {}}))->handle;
+    endpoint_handle = host.run(host.driver().endpoint_create({"net1", "e1", "", ""}))->handle;
+    host.attach("e1", one);
+  }
+  REQUIRE(node.run("ip link del skep0"));
+  Host host(usual_config);
+  REQUIRE(host.run(host.driver().restore("net1", network_handle)).has_value());
+  REQUIRE(host.run(host.driver().restore("e1", endpoint_handle)).has_value());
+  CHECK(host.run(host.driver().restore_done({"net1", "e1"})).has_value());
+  CHECK(reaches(one, "172.31.5.1"));
+  CHECK(host.run(host.driver().check("net1", "e1")).value().empty());
+}
+
 TEST_CASE("a /29 has five addresses, a freed one comes back last, and the sixth is refused") {
   NamedNamespace node("node");
   const Inside inside(node);

@@ -39,6 +39,12 @@ TEST_CASE("a driver in another process lists what runs, and a new one can wait f
   CHECK(plugin->call(plugin->base->restore, {{"id", "gone"}, {"handle", nullptr}}).status ==
         SKEP_E_NOTFOUND);
   CHECK(plugin->call(plugin->base->restore_done, {{"ids", {id, ended}}}).ok());
+  // It once took the roots away from under what runs, which went on without being able to open a
+  // file.
+  const std::string snapshots =
+      world.shell("ctr -a " + world.folder() + "/c.sock -n k8s.io snapshots ls");
+  CHECK(snapshots.find(id) != std::string::npos);
+  CHECK(snapshots.find(ended) != std::string::npos);
   const OperationPtr wait = plugin->begin(plugin->runtime->wait, {{"id", id}});
   CHECK(plugin->call(plugin->runtime->wait, {{"id", ended}}).reply.at("exit_code") == 11);
   CHECK(plugin->call(plugin->runtime->stop, {{"id", id}, {"grace_ms", 20'000}}).ok());
@@ -86,6 +92,28 @@ TEST_CASE("containerd dies and comes back under running containers, and nothing 
                [&](const json& e) { return e.at("type") == "exit" && e.value("id", "") == stays; });
   remove(*plugin, stays);
   remove(*plugin, ends);
+}
+
+TEST_CASE("a container whose shim was killed is told as lost, and by which life of the machine") {
+  World& world = World::get();
+  const auto plugin = world.plugin();
+  const std::string id = run(world, *plugin, "while :; do sleep 0.05; done");
+  const json pid = plugin->call(plugin->runtime->inspect, {{"id", id}}).reply.at("pid");
+  const std::string start_file = world.folder() + "/data/started/" + id;
+  const std::string shim = "$(awk '{print $4}' /proc/" + std::to_string(pid.get<int>()) + "/stat)";
+  world.shell("kill -9 " + shim);
+  json end = plugin->call(plugin->runtime->wait, {{"id", id}}).reply;
+  const auto deadline = std::chrono::steady_clock::now() + 10s;
+  while (!end.contains("lost")) {  // the wait may have been cut off with the shim
+    REQUIRE(std::chrono::steady_clock::now() < deadline);
+    end = plugin->call(plugin->runtime->wait, {{"id", id}}).reply;
+  }
+  CHECK(end.at("exit_code") == 255);
+  CHECK(end.at("lost") == "the container's shim was killed while the task ran");
+  world.shell("sed -i 's|/.*|/of-an-earlier-boot|' " + start_file);
+  end = plugin->call(plugin->runtime->wait, {{"id", id}}).reply;
+  CHECK(end.at("lost") == "the node was restarted while the task ran");
+  remove(*plugin, id);
 }
 
 TEST_CASE("a member nobody knows is refused by name, and a dead socket is told") {

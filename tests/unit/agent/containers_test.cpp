@@ -1,8 +1,11 @@
 // The API's door: actions by hand, waits, exec.
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 
 #include "tests/unit/agent/world.hpp"
 
@@ -37,6 +40,22 @@ TEST_CASE("a container killed by hand fails its task, and who waited gets the ex
   CHECK(*code == 137);
   CHECK(node.world.is(node.task, TaskState::failed));
   CHECK(node.world.last(node.task).error == "task: non-zero exit (137)");
+}
+
+TEST_CASE("waiting for a container that was never started returns at once") {
+  if (!can_run()) return;
+  World world;
+  world.start_agent();
+  AssignedTask task = World::task(1);
+  task.task.desired = TaskState::ready;  // made, and to be started later
+  world.assign({task});
+  REQUIRE(world.is(task, TaskState::ready));
+  Containers& containers = world.agent->containers();
+  REQUIRE((*containers.find(World::id(task)))->state == ContainerState::created);
+  const Result<int64_t> code =
+      world.run(containers.wait(World::id(task), WaitCondition::not_running));
+  REQUIRE(code.has_value());
+  CHECK(*code == 0);
 }
 
 TEST_CASE("images are counted when the agent starts and after every change") {
@@ -101,6 +120,45 @@ TEST_CASE("a process whose output nobody reads any more is not held up") {
   }
   ::close(node.world.runtime.exec_file);
   CHECK(total >= enough);
+}
+
+TEST_CASE("a process whose output was being read when the agent ended goes on after its restart") {
+  if (!can_run()) return;
+  Running node;
+  node.world.runtime.exec_goes_on = true;
+  ExecConfig config;
+  config.container_id = World::id(node.task);
+  config.argv = {"yes"};
+  config.attach_stderr = false;
+  const Result<std::string> id = node.containers().exec_create(config);
+  REQUIRE(id.has_value());
+  auto streams = node.world.run(node.containers().exec_start(*id));
+  REQUIRE(streams.has_value());
+  const int out = node.world.runtime.exec_file;
+  const std::string folder = node.world.folder + "/run/exec/" + *id;
+  // A shim holds the reading end as well, so that its process never sees a broken pipe.
+  const int shim = ::open((folder + "/stdout").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  REQUIRE(shim >= 0);
+  node.world.stop_agent();
+  streams->reset();
+  const std::string text(16 << 10, 'y');
+  while (::write(out, text.data(), text.size()) > 0) continue;
+  node.world.start_agent();
+  CHECK(node.world.until([&] { return ::write(out, text.data(), text.size()) > 0; }));
+  CHECK(node.world.until([&] { return ::write(out, text.data(), text.size()) > 0; }));
+  ::close(out);
+  ::close(shim);
+  CHECK(node.world.until([&] { return !std::filesystem::exists(folder); }));
+}
+
+TEST_CASE("what is left of a process that ended without the agent is removed at its start") {
+  if (!can_run()) return;
+  World world;
+  const std::string folder = world.folder + "/run/exec/one";
+  std::filesystem::create_directories(folder);
+  REQUIRE(mkfifo((folder + "/stdout").c_str(), 0600) == 0);
+  world.start_agent();
+  CHECK(world.until([&] { return !std::filesystem::exists(folder); }));
 }
 
 TEST_CASE("a command that isn't there is exit code 127 with the reason on the stream") {

@@ -1,7 +1,10 @@
 // What an agent finds when it comes back.
 // SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
 
+#include "daemon/agent/network_namespace.hpp"
 #include "tests/unit/agent/world.hpp"
 
 namespace skep::agent::test {
@@ -53,12 +56,110 @@ TEST_CASE("what ended or vanished while the agent was away is reported") {
   CHECK(world.last(vanished).error == "container disappeared");
 }
 
+TEST_CASE("a task whose node was restarted says so instead of an exit code that nobody saw") {
+  if (!can_run()) return;
+  World world;
+  world.start_agent();
+  const AssignedTask lost = World::task(1);
+  const AssignedTask real = World::task(2);
+  world.assign({lost, real});
+  REQUIRE(world.is(lost, TaskState::running));
+  REQUIRE(world.is(real, TaskState::running));
+  world.stop_agent();
+  world.runtime.end(World::id(lost), 255);
+  world.runtime.containers[World::id(lost)].lost = "the node was restarted while the task ran";
+  world.runtime.end(World::id(real), 255);
+  world.start_agent();
+  CHECK(world.is(lost, TaskState::failed));
+  CHECK(world.last(lost).error == "the node was restarted while the task ran");
+  CHECK(world.is(real, TaskState::failed));
+  CHECK(world.last(real).error == "task: non-zero exit (255)");
+}
+
 TEST_CASE("a container that no task knows is swept away at the start") {
+  if (!can_run()) return;
+  World world;
+  world.start_agent();
+  const AssignedTask task = World::task(1);
+  world.assign({task});
+  REQUIRE(world.is(task, TaskState::running));
+  world.stop_agent();
+  world.runtime.containers["stale"].state = drivers::ContainerState::State::running;
+  world.start_agent();
+  CHECK(world.until([&] { return !world.runtime.containers.contains("stale"); }));
+  CHECK(world.runtime.containers.size() == 1);
+}
+
+TEST_CASE("an agent whose database was lost removes nothing before it was told what is wanted") {
+  if (!can_run()) return;
+  World world;
+  world.start_agent();
+  AssignedTask task = World::task(1);
+  world.assign({task});
+  REQUIRE(world.is(task, TaskState::running));
+  world.stop_agent();
+  for (const char* end : {"", "-wal", "-shm"}) {
+    std::filesystem::remove(world.folder + "/data/agent.db" + end);
+  }
+  world.runtime.containers["stale"].state = drivers::ContainerState::State::running;
+  // The stand-in network makes no interface, so the test gives the container its address.
+  const std::string inside = "nsenter --net=" + world.folder + "/run/netns/" + task.task.id.str();
+  REQUIRE(std::system((inside + " ip link add eth0 type bridge").c_str()) == 0);
+  REQUIRE(std::system((inside + " ip address add 172.20.0.99/16 dev eth0").c_str()) == 0);
+  world.start_agent();
+  // The images are counted after the first sweep.
+  REQUIRE(world.until([&] { return world.agent->containers().image_count() == 1; }));
+  CHECK(world.runtime.containers.size() == 2);
+  CHECK(world.runtime.restores_done == 1);  // of the first start alone
+  CHECK(world.has_namespace(task));
+  CHECK(world.network.endpoints.size() == 1);
+
+  task.task.status.state = TaskState::running;  // what the managers know
+  const AssignedTask fresh = World::task(2);
+  world.assign({task, fresh});
+  REQUIRE(world.is(fresh, TaskState::running));
+  REQUIRE(world.until([&] { return !world.runtime.containers.contains("stale"); }));
+  CHECK(world.runtime.containers.size() == 2);
+  CHECK(world.runtime.starts == 2);  // each task's container once
+  const auto found = world.agent->containers().find(World::id(task));
+  REQUIRE(found);
+  REQUIRE((*found)->networks.size() == 1);
+  CHECK((*found)->networks[0].address == "172.20.0.99");
+
+  // And it is remembered.
+  world.stop_agent();
+  world.start_agent();
+  REQUIRE(world.until([&] {
+    const auto again = world.agent->containers().find(World::id(task));
+    return again && (*again)->state == ContainerState::running;
+  }));
+  CHECK(world.runtime.starts == 2);
+  CHECK(world.runtime.containers.size() == 2);
+}
+
+TEST_CASE("a node that has no task any more removes what a lost database forgot") {
   if (!can_run()) return;
   World world;
   world.runtime.containers["stale"].state = drivers::ContainerState::State::running;
   world.start_agent();
+  world.assign({});
   CHECK(world.until([&] { return world.runtime.containers.empty(); }));
+}
+
+TEST_CASE("an address is read from inside a namespace, and its absence is told") {
+  if (!can_run()) return;
+  World world;
+  NetworkNamespaces namespaces(world.folder + "/netns");
+  REQUIRE(world.run(namespaces.create("one")));
+  const auto loopback = world.run(namespaces.address("one", "lo"));
+  REQUIRE(loopback);
+  CHECK(loopback->cidr == "127.0.0.1/8");
+  CHECK(loopback->mac == "00:00:00:00:00:00");
+  const auto none = world.run(namespaces.address("one", "eth0"));
+  REQUIRE_FALSE(none);
+  CHECK(none.error().kind == ErrorKind::not_found);
+  CHECK(world.run(namespaces.address("two", "lo")).error().kind == ErrorKind::not_found);
+  CHECK(world.run(namespaces.remove("one")));
 }
 
 TEST_CASE("leaving the cluster removes everything") {

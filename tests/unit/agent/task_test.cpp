@@ -182,6 +182,27 @@ TEST_CASE("a runtime that is away harms no running task and delays new ones") {
   CHECK(world.last(old).error == "task: non-zero exit (5)");
 }
 
+TEST_CASE("a driver that is busy is asked again, at each step of a task's life") {
+  if (!can_run()) return;
+  World world;
+  world.start_agent();
+  const AssignedTask task = World::task(1);
+  world.runtime.busy = {{"create", 2}, {"start", 2}, {"stop", 2}, {"remove", 2}};
+  world.network.busy_joins = 3;  // the container is asked for at the same time, and told first
+  world.assign({task});
+  REQUIRE(world.is(task, TaskState::running));
+  std::set<std::string> told;
+  for (const TaskReport& report : world.reports) told.insert(report.status.error);
+  CHECK(told.contains("create has to wait"));
+  CHECK(told.contains("join has to wait"));
+  CHECK(told.contains("start has to wait"));
+  CHECK(world.last(task).error.empty());
+  world.assign({});
+  REQUIRE(world.until([&] { return world.agent->reports().empty(); }));
+  CHECK(world.runtime.containers.empty());
+  for (const auto& [operation, left] : world.runtime.busy) CHECK(left == 0);
+}
+
 TEST_CASE("a container that vanished fails its task") {
   if (!can_run()) return;
   World world;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <filesystem>
@@ -33,8 +34,15 @@ Reply<void> FakeRuntime::fingerprint(std::function<void(drivers::RuntimeHealth)>
   }
 }
 
+Status FakeRuntime::hindered(const std::string& operation) {
+  if (away) return fail(away_error());
+  if (busy[operation] == 0) return {};
+  --busy[operation];
+  return fail(ErrorKind::busy, operation + " has to wait");
+}
+
 Reply<drivers::CreatedContainer> FakeRuntime::create(drivers::ContainerRequest request) {
-  if (away) co_return fail(away_error());
+  SKEP_CO_TRY(hindered("create"));
   if (!images.contains(request.image)) {
     co_return fail(ErrorKind::not_found, "No such image: " + request.image);
   }
@@ -45,7 +53,7 @@ Reply<drivers::CreatedContainer> FakeRuntime::create(drivers::ContainerRequest r
 }
 
 Reply<drivers::StartedContainer> FakeRuntime::start(std::string id) {
-  if (away) co_return fail(away_error());
+  SKEP_CO_TRY(hindered("start"));
   if (!start_error.empty()) co_return fail(ErrorKind::invalid, start_error);
   const auto at = containers.find(id);
   if (at == containers.end()) co_return fail(ErrorKind::not_found, "no container");
@@ -65,6 +73,7 @@ Reply<drivers::ContainerExit> FakeRuntime::wait(std::string id) {
       drivers::ContainerExit exit;
       exit.exit_code = at->second.exit_code;
       exit.oom_killed = at->second.oom_killed;
+      exit.lost = at->second.lost;
       co_return exit;
     }
     co_await changed.changed();
@@ -72,7 +81,7 @@ Reply<drivers::ContainerExit> FakeRuntime::wait(std::string id) {
 }
 
 Reply<void> FakeRuntime::stop(std::string id, std::string signal, int64_t grace_ms) {
-  if (away) co_return fail(away_error());
+  SKEP_CO_TRY(hindered("stop"));
   stop_signal = signal;
   this->stop_grace_ms = grace_ms;
   if (containers.contains(id) && containers[id].state == State::running) end(id, 143);
@@ -86,7 +95,7 @@ Reply<void> FakeRuntime::signal(std::string id, std::string) {
 }
 
 Reply<void> FakeRuntime::remove(std::string id, bool) {
-  if (away) co_return fail(away_error());
+  SKEP_CO_TRY(hindered("remove"));
   containers.erase(id);
   changed.notify();
   co_return Status();
@@ -166,7 +175,12 @@ Reply<void> FakeRuntime::restore(std::string id, std::string) {
   co_return Status();
 }
 
-Reply<void> FakeRuntime::restore_done(std::vector<std::string>) {
+Reply<void> FakeRuntime::restore_done(std::vector<std::string> ids) {
+  ++restores_done;
+  // As a driver may: what nobody named is not wanted.
+  std::erase_if(containers, [&ids](const auto& one) {
+    return std::find(ids.begin(), ids.end(), one.first) == ids.end();
+  });
   co_return Status();
 }
 
@@ -193,7 +207,8 @@ Reply<drivers::CreatedEndpoint> FakeNetwork::endpoint_create(drivers::EndpointRe
   endpoints[request.endpoint] = request.network;
   drivers::CreatedEndpoint made;
   made.handle = "{\"v\":1}";
-  made.address = "172.20.0." + std::to_string(next_address++) + "/16";
+  made.address = request.address;
+  if (made.address.empty()) made.address = "172.20.0." + std::to_string(next_address++) + "/16";
   made.gateway = "172.20.0.1";
   co_return made;
 }
@@ -204,6 +219,10 @@ Reply<void> FakeNetwork::endpoint_remove(std::string, std::string endpoint) {
 }
 
 Reply<std::string> FakeNetwork::join(drivers::JoinRequest request) {
+  if (busy_joins > 0) {
+    --busy_joins;
+    co_return fail(ErrorKind::busy, "join has to wait");
+  }
   co_return request.interface;
 }
 

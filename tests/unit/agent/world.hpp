@@ -27,6 +27,7 @@ class FakeRuntime final : public drivers::RuntimeDriver {
     drivers::ContainerState::State state = drivers::ContainerState::State::created;
     int64_t exit_code = 0;
     bool oom_killed = false;
+    std::string lost;
   };
 
   explicit FakeRuntime(boost::asio::io_context& loop)
@@ -66,12 +67,16 @@ class FakeRuntime final : public drivers::RuntimeDriver {
   int64_t exec_exit = 0;
   int starts = 0;
   int pulls = 0;
+  int restores_done = 0;
+  std::map<std::string, int> busy;  // how often an operation answers so before it works
   std::string stop_signal;
   int64_t stop_grace_ms = -1;
 
  private:
   drivers::ContainerState state_of(const std::string& id) const;
   Error away_error() const { return {ErrorKind::unavailable, "no answer"}; }
+  // Away, or busy: what an operation of this name answers instead of working.
+  Status hindered(const std::string& operation);
 
   boost::asio::any_io_executor loop_;
   drivers::ExecRequest exec_;
@@ -95,6 +100,7 @@ class FakeNetwork final : public drivers::NetworkDriver {
   std::map<std::string, std::string> endpoints;  // endpoint -> network
   std::set<std::string> restored;
   int next_address = 2;
+  int busy_joins = 0;  // that come before one that works
 };
 
 class World {

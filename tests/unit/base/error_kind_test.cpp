@@ -15,6 +15,7 @@ TEST_CASE("each error kind has the ABI code of the contract") {
   CHECK(info(ErrorKind::denied).abi_code == SKEP_E_DENIED);
   CHECK(info(ErrorKind::not_found).abi_code == SKEP_E_NOTFOUND);
   CHECK(info(ErrorKind::conflict).abi_code == SKEP_E_EXISTS);
+  CHECK(info(ErrorKind::busy).abi_code == SKEP_E_BUSY);
   CHECK(info(ErrorKind::precondition).abi_code == SKEP_E_PRECONDITION);
   CHECK(info(ErrorKind::exhausted).abi_code == SKEP_E_EXHAUSTED);
   CHECK(info(ErrorKind::unimplemented).abi_code == SKEP_E_UNIMPLEMENTED);
@@ -26,13 +27,18 @@ TEST_CASE("each error kind has the ABI code of the contract") {
 }
 
 TEST_CASE("each code of the contract reads as a kind, and an unknown one as internal") {
-  CHECK(error_kind_from_abi(SKEP_E_BUSY) == ErrorKind::conflict);
+  CHECK(error_kind_from_abi(SKEP_E_BUSY) == ErrorKind::busy);
   CHECK(error_kind_from_abi(SKEP_E_EXISTS) == ErrorKind::conflict);
   CHECK(error_kind_from_abi(SKEP_E_DENIED) == ErrorKind::denied);
   CHECK(error_kind_from_abi(SKEP_E_INVALID) == ErrorKind::invalid);
   CHECK(error_kind_from_abi(SKEP_E_UNAVAILABLE) == ErrorKind::unavailable);
   CHECK(error_kind_from_abi(SKEP_E_PLUGIN_LOST) == ErrorKind::plugin_lost);
   CHECK(error_kind_from_abi(-99) == ErrorKind::internal);
+}
+
+TEST_CASE("what is in use is a conflict to an HTTP client, who can't tell the two apart") {
+  CHECK(info(ErrorKind::busy).http_status == 409);
+  CHECK(error_kind_from_http(409) == ErrorKind::conflict);
 }
 
 TEST_CASE("context is told from the outside in") {

@@ -74,7 +74,7 @@ TEST_CASE_METHOD(Fixture, "a reply comes from inside the call or from a later th
 }
 
 TEST_CASE_METHOD(Fixture, "a driver's error keeps its kind, and a broken promise is internal") {
-  CHECK(call(table->fails).error().kind == ErrorKind::conflict);
+  CHECK(call(table->fails).error().kind == ErrorKind::busy);
   CHECK(call(table->lies).error().kind == ErrorKind::internal);
   CHECK(call(nullptr).error().kind == ErrorKind::unimplemented);
   const std::string large(SKEP_REQUEST_MAX + 1, 'x');
