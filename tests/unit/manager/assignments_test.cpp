@@ -21,7 +21,7 @@ struct World {
   uint64_t index = 0;
 
   store::Applied apply(std::vector<store::Change> changes) {
-    return store.apply(++index, {model::WallTime{1}, "", std::move(changes)});
+    return store.apply(++index, {model::WallTime{1}, std::move(changes), {}});
   }
 
   model::Service service(size_t label_bytes) {
