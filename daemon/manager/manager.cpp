@@ -4,6 +4,7 @@
 
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <set>
 
 #include "core/planner/requests.hpp"
 #include "daemon/base/clock.hpp"
@@ -95,13 +96,17 @@ Manager::Manager(asio::io_context& loop, ManagerOptions options, EventSink event
       ready_timer_(loop) {
   transport::ServerOptions server;
   server.credentials = options_.credentials;
-  server.removed = [this](model::NodeId node) {
-    const store::Row<model::Cluster> cluster = queue_->store().cluster();
-    if (!cluster) return false;
-    for (const model::BlockedNode& blocked : cluster->blocked_nodes) {
-      if (blocked.node == node) return true;
+  // Asked at each request: the list is sorted once for each row of the cluster.
+  server.removed = [this, row = store::Row<model::Cluster>(),
+                    blocked = std::set<model::NodeId>()](model::NodeId node) mutable {
+    if (store::Row<model::Cluster> present = queue_->store().cluster(); present != row) {
+      row = std::move(present);
+      blocked.clear();
+      if (row) {
+        for (const model::BlockedNode& entry : row->blocked_nodes) blocked.insert(entry.node);
+      }
     }
-    return false;
+    return blocked.contains(node);
   };
   server.log = [](std::string_view line) { base::log_info("transport", line); };
   server_ = std::make_unique<transport::RpcServer>(loop.get_executor(), std::move(server));
