@@ -140,6 +140,8 @@ void Draft::index_task(const Row<model::Task>& before, const Row<model::Task>& a
 
 void Draft::answer(model::RequestId id, Result<std::string> outcome) {
   SKEP_ASSERT(id && !answered(id), "a request is answered once");
+  SKEP_ASSERT((outcome ? outcome->size() : outcome.error().message.size()) <= kAnswerBytesMax,
+              "an answer is a few bytes");
   Answer answer;
   answer.request = std::make_shared<const AnsweredRequest>(
       AnsweredRequest{id, model::WallTime(), std::move(outcome)});

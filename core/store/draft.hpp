@@ -40,7 +40,7 @@ class Draft final : public View {
   void erase(model::ConfigId id);
 
   // The request `id` has done its part and is answered so; called right after it did it. Requires:
-  // it was not answered before.
+  // it was not answered before; the outcome has at most kAnswerBytesMax.
   void answer(model::RequestId id, Result<std::string> outcome);
 
   // True when this draft has changed the object: a versioned update then is out of sequence.

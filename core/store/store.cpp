@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/store/store.hpp"
 
+#include <algorithm>
+#include <tuple>
+
 #include "core/model/result.hpp"
 
 namespace skep::store {
@@ -163,7 +166,7 @@ void Store::load(uint64_t index_loaded, State state) {
   state_.networks.each([&](const auto&, const auto& row) { index(nullptr, row); });
   state_.configs.each([&](const auto&, const auto& row) { index(nullptr, row); });
   state_.services.each([&](const auto&, const auto& row) { index(nullptr, row); });
-  state_.tasks.each([&](const auto&, const auto& row) { index(nullptr, row); });
+  index_all_tasks();
   Table<uint64_t, Row<AnsweredRequest>> renumbered;
   state_.answered.each([&](uint64_t, const Row<AnsweredRequest>& request) {
     answer_numbers_[request->id] = next_answer_;
@@ -226,6 +229,30 @@ void Store::index(const Row<model::Task>& before, const Row<model::Task>& after)
     refer({after->service, after->spec_version}, 1);
   }
   if (before) refer({before->service, before->spec_version}, -1);
+}
+
+// One by one, each task would look for its place in a set of many; in order, each goes to the end.
+void Store::index_all_tasks() {
+  std::vector<std::tuple<model::ServiceId, uint64_t, model::TaskId>> by_slot;
+  std::vector<std::pair<model::NodeId, model::TaskId>> by_node;
+  by_slot.reserve(state_.tasks.size());
+  by_node.reserve(state_.tasks.size());
+  state_.tasks.each([&](model::TaskId id, const Row<model::Task>& row) {
+    by_slot.emplace_back(row->service, row->slot, id);
+    if (row->node) by_node.emplace_back(row->node, id);
+    refer({row->service, row->spec_version}, 1);
+  });
+  std::sort(by_slot.begin(), by_slot.end());
+  std::sort(by_node.begin(), by_node.end());
+  for (const auto& [service_id, slot, id] : by_slot) {
+    TasksBySlot& tasks = tasks_by_service_.try_emplace(tasks_by_service_.end(), service_id)->second;
+    tasks.emplace_hint(tasks.end(), slot, id);
+  }
+  for (const auto& [node_id, id] : by_node) {
+    std::set<model::TaskId>& tasks =
+        tasks_by_node_.try_emplace(tasks_by_node_.end(), node_id)->second;
+    tasks.emplace_hint(tasks.end(), id);
+  }
 }
 
 void Store::refer(const model::SpecKey& key, int64_t by) {

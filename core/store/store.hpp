@@ -68,6 +68,8 @@ class Store final : public View {
   void index(const Row<model::Network>& before, const Row<model::Network>& after);
   void index(const Row<model::Config>& before, const Row<model::Config>& after);
 
+  void index_all_tasks();
+
   template <class T>
   void put(Table<decltype(T::id), Row<T>>& table, const Row<T>& row, Applied& out);
   template <class T>

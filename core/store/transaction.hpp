@@ -45,6 +45,9 @@ using Change = std::variant<Upsert<model::Cluster>, Upsert<model::Node>, Upsert<
                             Upsert<model::Task>, Upsert<model::Network>, Upsert<model::Config>,
                             SpecRow, Erase>;
 
+// Of what a request is answered with, so that remembering many is cheap.
+inline constexpr size_t kAnswerBytesMax = 1024;
+
 // A client's request whose outcome the cluster knows. It is answered the same when it is asked
 // again, and does nothing then: what makes it safe to repeat a request whose answer was lost.
 struct AnsweredRequest {

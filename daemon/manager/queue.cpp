@@ -115,21 +115,64 @@ model::WallTime Queue::now() {
 }
 
 asio::awaitable<Status> Queue::submit(Request request) {
-  const auto start = [this](auto handler, Request asked) {
+  Asked asked = [request = std::move(request)](store::Draft& draft) -> Result<std::string> {
+    SKEP_TRY(request(draft));
+    return std::string();
+  };
+  SKEP_CO_TRY(co_await wait_for(std::move(asked), model::RequestId()));
+  co_return Status{};
+}
+
+asio::awaitable<Result<std::string>> Queue::submit_once(model::RequestId id, Asked request) {
+  SKEP_ASSERT(!id.none(), "a request that is done once has an id");
+  co_return co_await wait_for(std::move(request), id);
+}
+
+asio::awaitable<Result<std::string>> Queue::wait_for(Asked request, model::RequestId id) {
+  const auto start = [this](auto handler, Asked asked, model::RequestId request_id) {
     // Answers are kept in copyable functions; a coroutine's handler is not copyable.
     auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-    enqueue({std::move(asked), [this, shared](Status status) {
-               asio::post(loop_, [shared, status = std::move(status)]() mutable {
-                 std::move (*shared)(std::move(status));
-               });
-             }});
+    Answer answer = [this, shared](Result<std::string> result) {
+      asio::post(loop_, [shared, result = std::move(result)]() mutable {
+        std::move (*shared)(std::move(result));
+      });
+    };
+    Waiting waiting{std::move(asked), std::move(answer), request_id};
+    if (request_id) {
+      enqueue_once(std::move(waiting));
+    } else {
+      enqueue(std::move(waiting));
+    }
   };
-  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Status)>(
-      start, asio::use_awaitable, std::move(request));
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Result<std::string>)>(
+      start, asio::use_awaitable, std::move(request), id);
 }
 
 void Queue::post(Request request) {
-  enqueue({std::move(request), nullptr});
+  Asked asked = [request = std::move(request)](store::Draft& draft) -> Result<std::string> {
+    SKEP_TRY(request(draft));
+    return std::string();
+  };
+  enqueue({std::move(asked), nullptr, {}});
+}
+
+void Queue::enqueue_once(Waiting waiting) {
+  const model::RequestId id = waiting.id;
+  if (const store::Row<store::AnsweredRequest> before = store_.answered(id)) {
+    return waiting.answer(before->outcome);
+  }
+  const auto [first, is_first] = once_.try_emplace(id);
+  if (!is_first) {
+    if (first->second.size() < kWaitingMax) return first->second.push_back(waiting.answer);
+    return waiting.answer(
+        fail(ErrorKind::unavailable, "too many wait for the same request; try again later"));
+  }
+  waiting.answer = [this, id, answer = std::move(waiting.answer)](const auto& result) {
+    const auto again = once_.extract(id);
+    answer(result);
+    for (const Answer& other : again.mapped()) other(result);
+  };
+  enqueue(std::move(waiting));
 }
 
 void Queue::enqueue(Waiting waiting) {
@@ -166,29 +209,34 @@ void Queue::pump() {
   planner_due_ = false;
   const model::WallTime now = this->now();
   store::Draft draft(store_);
-  std::vector<Answer> answers;
+  std::vector<Settled> settled;
   for (Waiting& waiting : std::exchange(waiting_, {})) {
-    Status verdict = waiting.request(draft);
+    if (const auto before = waiting.id ? store_.answered(waiting.id) : nullptr) {
+      waiting.answer(before->outcome);  // committed while this one waited
+      continue;
+    }
+    Result<std::string> verdict = waiting.request(draft);
+    if (verdict && waiting.id) draft.answer(waiting.id, *verdict);
     if (!waiting.answer) continue;
     if (verdict) {
-      answers.push_back(std::move(waiting.answer));
+      settled.push_back({std::move(waiting.answer), std::move(*verdict)});
     } else {
-      waiting.answer(std::move(verdict));
+      waiting.answer(verdict);
     }
   }
   planner_.run(draft, now);
   arm_deadline();
   if (draft.empty()) {
-    for (const Answer& answer : answers) answer({});
+    for (const Settled& one : settled) one.answer(one.result);
     return;
   }
-  propose(draft, now, std::move(answers));
+  propose(draft, now, std::move(settled));
 }
 
-void Queue::propose(const store::Draft& draft, model::WallTime now, std::vector<Answer> answers) {
+void Queue::propose(const store::Draft& draft, model::WallTime now, std::vector<Settled> settled) {
   std::vector<store::Part> parts = store::split(draft, now, raft::kEntryBytesMax);
   in_flight_.emplace();
-  in_flight_->answers = std::move(answers);
+  in_flight_->settled = std::move(settled);
   if (const Status accepted = acceptable(parts); !accepted) {
     base::log_error("manager", "a decision is dropped: " + accepted.error().message);
     // Not tried again before something new is asked: it would be the same.
@@ -229,7 +277,7 @@ void Queue::apply(const raft::Committed& committed) {
   if (own && in_flight_->proposals.empty()) {
     const InFlight finished = std::move(*in_flight_);
     in_flight_.reset();
-    for (const Answer& answer : finished.answers) answer({});
+    for (const Settled& one : finished.settled) one.answer(one.result);
     schedule_pump();
   }
 }
@@ -278,7 +326,7 @@ void Queue::abandon_in_flight(const Error& why) {
   if (!in_flight_) return;
   const InFlight lost = std::move(*in_flight_);
   in_flight_.reset();
-  for (const Answer& answer : lost.answers) answer(fail(why));
+  for (const Settled& one : lost.settled) one.answer(fail(why));
   // What the planner believes rests on the draft that is gone.
   planner_.reset(store_);
   planner_due_ = true;

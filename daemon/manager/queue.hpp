@@ -9,6 +9,11 @@
 // committed, on followers as on the leader. On a follower every request is refused: whoever wants
 // a write takes it to the leader.
 //
+// A request may carry an id of the client's making. Its outcome is then committed together with
+// what it did, and every manager remembers it for a while (core/store/state.hpp): asked again, it
+// is answered the same and does nothing. That is what makes "outcome unknown" bearable: repeating
+// is safe. A request that is refused is not remembered, since it did nothing.
+//
 // One transaction is in flight at a time, so a Draft always lies on the committed state: with one
 // voter and group commit a stack of drafts would add nothing (docs/decisions/0002). When the
 // outcome of a proposal can't be known, every waiting caller is told so at once, and the planner
@@ -76,6 +81,11 @@ class Queue {
   // Resolves when the request and its consequences are committed, or with the request's own error.
   // unknown_outcome: it may or may not have been committed. unavailable: there is no leader.
   asio::awaitable<Status> submit(Request request);
+  // The same for a request with an id, which is not none; resolves with what the request returned:
+  // a few bytes for the asker, at most store::kAnswerBytesMax. One that was answered before gets
+  // that answer, on a follower too; one that is on its way joins the wait of the first.
+  using Asked = std::function<Result<std::string>(store::Draft&)>;
+  asio::awaitable<Result<std::string>> submit_once(model::RequestId id, Asked request);
   // The same without an answer, for what is repeated until it holds. Never refused for being one
   // too many.
   void post(Request request);
@@ -91,24 +101,32 @@ class Queue {
   void stop();
 
  private:
-  using Answer = std::function<void(Status)>;
+  using Answer = std::function<void(const Result<std::string>&)>;
   struct Waiting {
-    Request request;
+    Asked request;
+    Answer answer;        // null: nobody waits
+    model::RequestId id;  // or none
+  };
+  // Who is to be told `result` once it is committed.
+  struct Settled {
     Answer answer;
+    std::string result;
   };
   struct InFlight {
     std::map<raft::ProposalId, store::Transaction> proposals;
-    std::vector<Answer> answers;
+    std::vector<Settled> settled;
   };
 
   Queue(asio::io_context& loop, model::IdSource& ids, Events events);
 
   const raft::Raft& raft() const { return member_->raft(); }
   RaftMember::Events member_events();
+  asio::awaitable<Result<std::string>> wait_for(Asked request, model::RequestId id);
+  void enqueue_once(Waiting waiting);
   void enqueue(Waiting waiting);
   void schedule_pump();
   void pump();
-  void propose(const store::Draft& draft, model::WallTime now, std::vector<Answer> answers);
+  void propose(const store::Draft& draft, model::WallTime now, std::vector<Settled> settled);
   void apply(const raft::Committed& committed);
   Status load(raft::Index at, const std::string& state);
   void note_role(const raft::RoleChange& change);
@@ -125,6 +143,8 @@ class Queue {
   planner::Planner planner_;
   std::vector<Waiting> waiting_;
   std::optional<InFlight> in_flight_;
+  // Requests with an id that wait or are in flight, with who asked for them again.
+  std::map<model::RequestId, std::vector<Answer>> once_;
   asio::steady_timer deadline_timer_;
   model::WallTime last_time_;                             // that now() gave or an entry carried
   std::chrono::nanoseconds last_mono_{};                  // when that was

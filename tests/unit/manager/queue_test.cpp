@@ -142,6 +142,41 @@ class Bench {
     return out;
   }
 
+  // The same for requests with an id.
+  struct Once {
+    model::RequestId id;
+    manager::Queue::Asked request;
+  };
+  std::vector<Result<std::string>> ask_once(std::vector<Once> requests) {
+    std::vector<std::optional<Result<std::string>>> answers(requests.size());
+    size_t answered = 0;
+    for (size_t i = 0; i < requests.size(); ++i) {
+      asio::co_spawn(
+          loop,
+          [&, i, once = requests[i]]() -> asio::awaitable<void> {
+            answers[i] = co_await queue->submit_once(once.id, once.request);
+            ++answered;
+          },
+          asio::detached);
+    }
+    run_until([&] { return answered == requests.size(); });
+    std::vector<Result<std::string>> out;
+    for (const auto& answer : answers) out.push_back(*answer);
+    return out;
+  }
+  // Makes a service and is answered with its id.
+  Once create_once(uint64_t number, const std::string& name) {
+    return {{{9, number}}, [this, name](store::Draft& draft) -> Result<std::string> {
+              ++executed;
+              model::ServiceSpec spec;
+              spec.name = name;
+              spec.task.container.image = "httpd:2.4.34";
+              SKEP_TRY_ASSIGN(const model::ServiceId made,
+                              planner::create_service(draft, spec, ids));
+              return made.str();
+            }};
+  }
+
   void found() {
     const Status founded = ask({[&](store::Draft& draft) {
       model::Cluster cluster;
@@ -172,6 +207,7 @@ class Bench {
   base::RandomIds ids;
   std::unique_ptr<manager::Queue> queue;
   size_t applied = 0;
+  size_t executed = 0;  // requests with an id
   bool broke = false;
 
  private:
@@ -357,4 +393,115 @@ TEST_CASE("the cluster's time goes on from the last entry though the clock was s
   CHECK(first >= ahead);
   CHECK(first < ahead + std::chrono::minutes(5));
   CHECK(again.queue->now() > first);
+}
+
+TEST_CASE("a request that is asked again with its id is answered the same and done once") {
+  Disk disk;
+  Bench bench(disk);
+  bench.found();
+  const auto first = bench.ask_once({bench.create_once(1, "web")});
+  REQUIRE(first[0]);
+  CHECK(bench.queue->store().service_by_name("web")->id.str() == *first[0]);
+  const size_t entries = disk.normal_entries();
+  const auto again = bench.ask_once({bench.create_once(1, "web")});
+  CHECK(again[0] == first[0]);
+  CHECK(bench.executed == 1);
+  CHECK(disk.normal_entries() == entries);
+}
+
+TEST_CASE("a request that is asked again while it is on its way joins the wait of the first") {
+  Disk disk;
+  Bench bench(disk);
+  bench.found();
+  std::optional<Result<std::string>> later;
+  auto slow = bench.create_once(1, "web");
+  const auto inner = slow.request;
+  slow.request = [&](store::Draft& draft) {
+    // Asked while the first is being laid on its draft; the answer comes when that is committed.
+    asio::co_spawn(
+        bench.loop,
+        [&]() -> asio::awaitable<void> {
+          const auto once = bench.create_once(1, "web");
+          later = co_await bench.queue->submit_once(once.id, once.request);
+        },
+        asio::detached);
+    return inner(draft);
+  };
+  const auto answers = bench.ask_once({slow, bench.create_once(1, "web")});
+  bench.run_until([&] { return later.has_value(); });
+  REQUIRE(answers[0]);
+  CHECK(answers[1] == answers[0]);
+  CHECK(*later == answers[0]);
+  CHECK(bench.executed == 1);
+}
+
+TEST_CASE("a refused request is not remembered: asked again, it is judged again") {
+  Disk disk;
+  Bench bench(disk);
+  bench.found();
+  REQUIRE(bench.ask_once({bench.create_once(1, "web")})[0]);
+  const size_t entries = disk.normal_entries();
+  const auto refused = bench.ask_once({bench.create_once(2, "web"), bench.create_once(2, "web")});
+  for (const auto& answer : refused) {
+    REQUIRE_FALSE(answer);
+    CHECK(answer.error().kind == ErrorKind::conflict);
+  }
+  CHECK(disk.normal_entries() == entries);
+  CHECK(bench.queue->store().answered({{9, 2}}) == nullptr);
+  CHECK(bench.ask_once({bench.create_once(2, "other")})[0]);
+}
+
+TEST_CASE("a request with an id that changes nothing is remembered all the same") {
+  Disk disk;
+  Bench bench(disk);
+  bench.found();
+  const auto nothing = [](store::Draft&) -> Result<std::string> { return std::string("done"); };
+  CHECK(bench.ask_once({{{{9, 1}}, nothing}})[0].value() == "done");
+  CHECK(bench.queue->store().answered({{9, 1}}));
+}
+
+TEST_CASE("a restart remembers what was answered, from its log and from a snapshot") {
+  Disk disk;
+  std::vector<std::string> made;
+  {
+    Bench bench(disk);
+    bench.found();
+    REQUIRE(bench.ask({[](store::Draft& draft) {
+      model::Cluster cluster = *draft.cluster();
+      cluster.spec.snapshot_interval = 5;
+      cluster.spec.log_entries_for_slow_followers = 0;
+      draft.put(cluster);
+      return Status{};
+    }})[0]);
+    for (uint64_t i = 0; i < 12; ++i) {
+      made.push_back(
+          bench.ask_once({bench.create_once(i + 1, "s" + std::to_string(i))})[0].value());
+    }
+    bench.run_until([&] {
+      const std::lock_guard lock(disk.mutex);
+      return disk.content.snapshot.at.index.value >= 10;
+    });
+  }
+  Bench again(disk);
+  again.run_until([&] { return again.queue->store().service_by_name("s11") != nullptr; });
+  for (uint64_t i = 0; i < 12; ++i) {
+    CHECK(again.ask_once({again.create_once(i + 1, "s" + std::to_string(i))})[0].value() ==
+          made[i]);
+  }
+  CHECK(again.executed == 0);
+}
+
+TEST_CASE("everyone who waits for a request is told when its outcome is unknown") {
+  Disk disk;
+  Bench bench(disk);
+  bench.found();
+  {
+    const std::lock_guard lock(disk.mutex);
+    disk.fails = true;
+  }
+  const auto answers = bench.ask_once({bench.create_once(1, "web"), bench.create_once(1, "web")});
+  for (const auto& answer : answers) {
+    REQUIRE_FALSE(answer);
+    CHECK(answer.error().kind == ErrorKind::unknown_outcome);
+  }
 }
