@@ -21,6 +21,7 @@ struct Signer {
   std::string worker_token;
   std::string manager_token;
   std::string certificate;
+  std::string behind_root;  // what follows the right root in the answer
   int questions = 0;
 
   static std::string token_of(const KeyAndCertificate& root) {
@@ -34,7 +35,7 @@ struct Signer {
     server.handle(Method::get_root,
                   [this](Caller, std::string) -> asio::awaitable<Result<std::string>> {
                     rpc::GetRootReply reply;
-                    reply.set_root_pem(world.root.certificate_pem);
+                    reply.set_root_pem(world.root.certificate_pem + behind_root);
                     co_return reply.SerializeAsString();
                   });
     server.handle(Method::issue_certificate,
@@ -125,4 +126,14 @@ TEST_CASE("a malformed token or no address is refused before anything is dialled
   Signer signer;
   CHECK(signer.join("hello", {signer.here()}).error().kind == ErrorKind::invalid);
   CHECK(signer.join(signer.worker_token, {}).error().kind == ErrorKind::invalid);
+}
+
+TEST_CASE("a second root behind the one that the token vouches for is not trusted along with it") {
+  Signer signer;
+  World other;
+  signer.behind_root = other.root.certificate_pem;
+  const auto joined = signer.join(signer.worker_token, {signer.here()});
+  REQUIRE_FALSE(joined);
+  CHECK(joined.error().kind == ErrorKind::invalid);
+  CHECK(joined.error().message.find("more than one certificate") != std::string::npos);
 }
