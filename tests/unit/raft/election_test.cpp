@@ -122,6 +122,7 @@ TEST_CASE("a learner answers a request for its vote: it may be a voter without k
   CHECK(std::get<VoteReply>(group.bag.back().body).granted);
 }
 
+// Guards: the question for the log and the one for an earlier vote in receive(VoteRequest).
 TEST_CASE("a candidate with an older log is not elected, and one vote is given in a term") {
   Group group(voters({1, 2, 3}), 3);
   REQUIRE(group.elect(1));
@@ -133,7 +134,12 @@ TEST_CASE("a candidate with an older log is not elected, and one vote is given i
   CHECK_FALSE(group.elect(3));
   CHECK(group.elect(2));
   group.bag.clear();
-  const uint64_t term = group.raft(3).term().value + 20;
+  uint64_t term = group.raft(2).term().value + 10;
+  group.step(2, message(3, 2, term, VoteRequest{false, true, {1}, {1}}));
+  CHECK_FALSE(std::get<VoteReply>(group.bag.back().body).granted);
+  CHECK(group.raft(2).hard_state().vote == RaftId{0});
+  group.bag.clear();
+  term += 10;
   group.time_passes();
   group.step(3, message(1, 3, term, VoteRequest{false, true, {50}, {term - 1}}));
   group.step(3, message(2, 3, term, VoteRequest{false, true, {60}, {term - 1}}));

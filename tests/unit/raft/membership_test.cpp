@@ -148,7 +148,11 @@ TEST_CASE("a leader that is removed hands over and goes when that is committed (
 // Guard: track_members keeps the removed for a while; without that 3 never hears of it.
 TEST_CASE("a removed member learns of it and keeps still") {
   Group group = led_by_one(voters({1, 2, 3}), 3);
+  group.dropped_by_the_network = cut_off(3);
   group.step(1, ChangeConfiguration{{1}, voters({1, 2})});
+  group.run(5);
+  CHECK(is_answered(group, 1, 1));
+  group.dropped_by_the_network = nullptr;
   group.run(5);
   CHECK(group.raft(3).configuration() == voters({1, 2}));
   group.run(100);
@@ -158,6 +162,19 @@ TEST_CASE("a removed member learns of it and keeps still") {
 }
 
 // Guard: advance_commit counts by the configuration that is in force, which is the last appended.
+TEST_CASE("a joint entry is committed by both halves, of which it names one itself (trap 17)") {
+  Group group = led_by_one(voters({1, 2, 3}), 3);
+  group.dropped_by_the_network = cut_off(3);
+  const Index before = group.raft(1).commit();
+  group.step(1, ChangeConfiguration{{1}, voters({2, 3})});
+  group.run(2);
+  CHECK(group.raft(1).progress(group.now())[1].match > before);  // two of the three have it
+  CHECK(group.raft(1).commit() == before);
+  group.dropped_by_the_network = nullptr;
+  group.run(3);
+  CHECK(group.raft(1).configuration() == voters({2, 3}));
+}
+
 TEST_CASE("neither a leader that was voted out nor a learner counts for a commit (trap 17)") {
   Group group = led_by_one(voters({1, 2, 3}), 3);
   group.step(1, ChangeConfiguration{{1}, with_learners(voters({2, 3}), {1})});
