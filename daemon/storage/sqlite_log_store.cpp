@@ -19,6 +19,9 @@ namespace {
 
 // 4 KiB each. Larger means fewer and longer stalls, and a longer recovery.
 constexpr int kCheckpointPages = 1000;
+// The write-ahead log is made this big, which is more than it mostly grows to: a flush of a file
+// that does not grow has only its data to write.
+constexpr size_t kLogFileBytes = (kCheckpointPages + 24) * size_t{4096 + 24};
 // Snapshots that came in whole and wait for their installation. There may be a second one when
 // leaders change in that moment; more than that are leftovers.
 constexpr size_t kReceivedMax = 2;
@@ -62,6 +65,7 @@ class SqliteLogStore final : public LogStore {
   Status check_ends(const Loaded& loaded, raft::Index durable) const;
   Result<std::string> read_state();
   Status ready() const;
+  void make_log_file();
   void forget_old_keys();
   // From the write-ahead log into the database.
   Status move_log();
@@ -108,11 +112,25 @@ Status SqliteLogStore::open() {
   SKEP_TRY(files_.forget_cached(path_));
   SKEP_TRY(files_.forget_cached(path_ + "-wal"));
   SKEP_TRY(check_write_ahead_log(files_, path_ + "-wal"));
+  make_log_file();
   SKEP_TRY_ASSIGN(tables_, LogTables::open(path_, vfs_));
   // Each run begins with an empty log, so that the next check knows its frames from older ones.
   SKEP_TRY(move_log());
   SKEP_TRY_ASSIGN(keys_, KeyFile::open(files_, folder_ + "/raft.key"));
   return {};
+}
+
+// Zeros, which SQLite takes for an empty log, and so does the check above. That there is no room
+// for them does not matter: SQLite makes the file by itself, and lets it grow.
+void SqliteLogStore::make_log_file() {
+  const std::string path = path_ + "-wal";
+  if (ballast_.room().read_only || files_.open(path)) return;
+  Status made;
+  if (const Result<std::unique_ptr<File>> file = files_.create(path)) {
+    made = (*file)->write(0, std::string(kLogFileBytes, '\0'));
+    if (made) made = (*file)->sync();
+  }
+  if (!made) made = files_.remove(path);
 }
 
 // --- transactions --------------------------------------------------------------------------

@@ -194,22 +194,21 @@ void crash_and_check(uint64_t seed, uint64_t cut, int steps) {
 
 TEST_CASE("a power cut at any operation loses nothing acknowledged and leaves nothing half-made") {
   constexpr int kSteps = 30;
-  for (const uint64_t seed : {1, 2}) {
-    uint64_t operations = 0;
-    {
-      FaultyDisk disk(seed);
-      Run run(disk, seed);
-      REQUIRE(run.go(kSteps));
-      operations = disk.operations();
-    }
-    REQUIRE(operations > 100);
-    for (uint64_t cut = 0; cut < operations; ++cut) crash_and_check(seed, cut, kSteps);
+  constexpr uint64_t kSeed = 1;
+  uint64_t operations = 0;
+  {
+    FaultyDisk disk(kSeed);
+    Run run(disk, kSeed);
+    REQUIRE(run.go(kSteps));
+    operations = disk.operations();
   }
+  REQUIRE(operations > 100);
+  for (uint64_t cut = 0; cut < operations; ++cut) crash_and_check(kSeed, cut, kSteps);
 }
 
 TEST_CASE("a power cut at random in long runs with fresh seeds") {
   const uint64_t base = std::random_device{}();
-  for (uint64_t i = 0; i < 40; ++i) crash_and_check(base + i, (base + i * 7919) % 1500, 100);
+  for (uint64_t i = 0; i < 20; ++i) crash_and_check(base + i, (base + i * 7919) % 1000, 70);
 }
 
 }  // namespace skep::storage::testing

@@ -71,6 +71,21 @@ TEST_CASE("trap 23: damage in the middle of the log is not taken for its end") {
   }
 }
 
+TEST_CASE("a commit is one flush, and two pages when it is small") {
+  FaultyDisk disk(12);
+  fill(disk);
+  const std::unique_ptr<LogStore> store = opened_on(disk);
+  REQUIRE(store->load());
+  REQUIRE(store->persist(numbered(4, 512)));  // the first one begins the log anew
+  const uint64_t syncs = disk.syncs();
+  const uint64_t bytes = disk.bytes_written();
+  constexpr uint64_t kCommits = 200;
+  for (uint64_t i = 0; i < kCommits; ++i) REQUIRE(store->persist(numbered(5 + i, 512)));
+  CHECK(disk.syncs() - syncs == kCommits);
+  // And a third where a page of entries is full.
+  CHECK((disk.bytes_written() - bytes) / kCommits < 3 * 4120);
+}
+
 // Torn writes of every size are also in crash_test.cpp.
 TEST_CASE("trap 24: a torn write into a log file that is used again is no entry") {
   FaultyDisk disk(3);
@@ -180,7 +195,7 @@ TEST_CASE("trap 27: what was refused on a full disk leaves nothing behind that i
     const std::unique_ptr<LogStore> store = opened_on(disk);
     REQUIRE(store->load());
     disk.set_capacity(0);
-    CHECK_FALSE(store->persist(numbered(4, 100'000)));
+    CHECK_FALSE(store->persist(numbered(4, 8'000'000)));  // more than the log's file has room for
     disk.set_capacity(1 << 30);
     const Status again = store->persist(numbered(4));
     REQUIRE_FALSE(again);
