@@ -272,7 +272,7 @@ void Host::load(const raft::SnapshotPointer& at) {
   const Status loaded = process_->machine->load(at.index.value, disk_->state());
   if (!loaded) return world_.checker().fail(loaded.error().message);
   process_->applied = at.index;
-  world_.note(What::install, number_, {at.index.value, at.term.value});
+  world_.note(What::load, number_, {at.index.value, at.term.value});
   world_.checker().loaded(member_, at, process_->machine->hash());
 }
 

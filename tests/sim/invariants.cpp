@@ -119,10 +119,8 @@ void Checker::asked(raft::RaftId id, const raft::Persist& batch, const raft::Raf
   if (batch.hard_state.commit.value >= of.log.size()) {
     fail(who(id) + " writes a commit index above its log (6)");
   }
-  if (of.log.size() - 1 == raft.last_index().value &&
-      of.configurations.back().second != raft.configuration()) {
-    fail(who(id) + " follows another configuration than the last one in its log (9)");
-  }
+  // The log in memory goes when the installation is durable; until then it is the old one.
+  if (!batch.install) check_configuration(of, raft);
 }
 
 void Checker::durable(raft::RaftId id, const raft::Persist& batch) {
@@ -147,6 +145,14 @@ void Checker::append(Member& to, raft::RaftId id, const raft::Entry& entry) {
   if (to.configurations.back().first < entry.index) {
     check_configurations(to.configurations.back().second, *configuration);
     to.configurations.emplace_back(entry.index, std::move(*configuration));
+  }
+}
+
+// (9) Only where the disk has been asked for all that is in memory can the two be compared.
+void Checker::check_configuration(const Member& of, const raft::Raft& raft) {
+  if (of.log.size() - 1 != raft.last_index().value) return;
+  if (of.configurations.back().second != raft.configuration()) {
+    fail(who(raft.self()) + " follows another configuration than the last one in its log (9)");
   }
 }
 
@@ -249,7 +255,10 @@ void Checker::stepped(const raft::Raft& raft, const raft::Output& out) {
   of.role = raft.role();
   if (new_leader) check_new_leader(raft);
   if (raft.commit() > read_floor()) check_commit(raft);
-  if (out.load_snapshot) of.handed_out = out.load_snapshot->index;
+  if (out.load_snapshot) {
+    of.handed_out = out.load_snapshot->index;
+    check_configuration(of, raft);
+  }
   for (const raft::Committed& one : out.committed) check_handed_out(of, raft, one.entry);
 }
 
@@ -269,16 +278,23 @@ void Checker::check_new_leader(const raft::Raft& raft) {
   }
 }
 
-// A leader commits what is durable on a quorum, or what lies below such an entry.
+// (4, 8) A leader commits by counting: an entry of its own term that a quorum has on disk.
 void Checker::check_commit(const raft::Raft& raft) {
-  const auto holds = [&](raft::RaftId id) {
-    return id.value < members_.size() && members_[id.value].durable_last >= raft.commit().value;
-  };
+  const raft::Index index = raft.commit();
+  const std::optional<raft::Term> term = raft.log().term_at(index);
+  commit_terms_.resize(index.value + 1, raft.term());
   // A follower learned of it from a leader, who knew it first and was looked at then.
-  if (raft.is_leader() && !is_quorum(raft.configuration(), holds)) {
-    fail(who(raft.self()) + " commits " + at(raft.commit()) + " that no quorum has on disk (8)");
+  if (!raft.is_leader() || !term) return;
+  if (*term != raft.term()) {
+    fail(who(raft.self()) + " counts " + at(index) + " of the earlier " + in(*term) + " (4)");
   }
-  commit_terms_.resize(raft.commit().value + 1, raft.term());
+  const auto holds = [&](raft::RaftId id) {
+    return id.value < members_.size() && members_[id.value].durable_last >= index.value &&
+           members_[id.value].log[index.value].term == *term;
+  };
+  if (!is_quorum(raft.configuration(), holds)) {
+    fail(who(raft.self()) + " commits " + at(index) + " that no quorum has on disk (8)");
+  }
 }
 
 void Checker::check_handed_out(Member& by, const raft::Raft& raft, const raft::Entry& entry) {

@@ -80,6 +80,7 @@ class Checker {
   void append(Member& to, raft::RaftId id, const raft::Entry& entry);
   void install(Member& to, const raft::SnapshotPointer& at);
   void check_configurations(const raft::Configuration& before, const raft::Configuration& after);
+  void check_configuration(const Member& of, const raft::Raft& raft);
   void check_truncation(const Member& of, raft::RaftId id, raft::Index from);
   void check_new_leader(const raft::Raft& raft);
   void check_commit(const raft::Raft& raft);

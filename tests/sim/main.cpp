@@ -10,12 +10,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <charconv>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <new>
@@ -59,6 +61,8 @@ struct Totals {
   std::atomic<uint64_t> committed{0};
   std::atomic<uint64_t> operations{0};
   std::atomic<uint64_t> leaders{0};
+  std::atomic<uint64_t> undecided{0};
+  std::array<std::atomic<uint64_t>, std::tuple_size_v<WhatCounts>> happened{};
 };
 
 template <class T>
@@ -126,6 +130,8 @@ bool work(const Arguments& arguments, Shared& shared, Totals& totals) {
     totals.committed += result.committed;
     totals.operations += result.operations;
     totals.leaders += result.leaders;
+    totals.undecided += result.undecided;
+    for (size_t i = 0; i < result.happened.size(); ++i) totals.happened[i] += result.happened[i];
     if (!result.failure) continue;
     std::snprintf(shared.failure.data(), shared.failure.size(), "%s", result.failure->c_str());
     return false;
@@ -142,6 +148,7 @@ void start(const Arguments& arguments, Worker& worker, Totals& totals) {
   std::fflush(nullptr);
   worker.pid = fork();
   if (worker.pid != 0) return;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // nobody is left to hear of it
   const bool good = work(arguments, *worker.shared, totals);
   std::fflush(nullptr);
   _exit(good ? 0 : 1);
@@ -165,15 +172,27 @@ void tell_failure(const Arguments& arguments, const Shared& shared, int status) 
 void tell_progress(const Totals& totals, uint64_t failures, double seconds) {
   std::printf(
       "%llu seeds, %.1f a second, %llu steps, %llu entries, %llu operations, "
-      "%llu leaders, %llu failures\n",
+      "%llu leaders, %llu undecided histories, %llu failures\n",
       static_cast<unsigned long long>(totals.done.load()),
       static_cast<double>(totals.done.load()) / seconds,
       static_cast<unsigned long long>(totals.steps.load()),
       static_cast<unsigned long long>(totals.committed.load()),
       static_cast<unsigned long long>(totals.operations.load()),
       static_cast<unsigned long long>(totals.leaders.load()),
+      static_cast<unsigned long long>(totals.undecided.load()),
       static_cast<unsigned long long>(failures));
   std::fflush(stdout);
+}
+
+// What the seeds went through: a fault that never happens tests nothing.
+void tell_happened(const Totals& totals) {
+  std::printf("what happened:");
+  for (size_t i = 0; i < totals.happened.size(); ++i) {
+    const std::string_view what = name(static_cast<What>(i));
+    std::printf("%s %.*s %llu", i == 0 ? "" : ",", static_cast<int>(what.size()), what.data(),
+                static_cast<unsigned long long>(totals.happened[i].load()));
+  }
+  std::printf("\n");
 }
 
 uint64_t run_all(const Arguments& arguments) {
@@ -208,6 +227,7 @@ uint64_t run_all(const Arguments& arguments) {
     }
     poll(nullptr, 0, kLookEveryMs);
   }
+  tell_happened(totals);
   tell_progress(totals, failures, seconds());
   return failures;
 }

@@ -78,7 +78,23 @@ void Network::send(int from, raft::Message message) {
     if (world_.random().per_mille(100)) old_.push_back(message);
     if (old_.size() > kOldMessages) old_.pop_front();
   }
+  if (!healed_ && world_.random().per_mille(profile.foreign)) send_foreign(message, *delayed);
   world_.after(*delayed, Arrival{to, std::move(message)});
+}
+
+void Network::send_foreign(raft::Message message, uint64_t delay) {
+  if (world_.random().below(2) == 0) {
+    message.cluster = {{2, 2}};
+  } else {
+    message.generation = message.generation.previous();
+  }
+  message.term.value += world_.random().below(3);
+  if (auto* vote = std::get_if<raft::VoteReply>(&message.body)) vote->granted = true;
+  if (auto* reply = std::get_if<raft::AppendReply>(&message.body)) {
+    reply->rejected = false;
+    reply->match.value += 2;
+  }
+  world_.after(delay, Arrival{host_of(message.to), std::move(message)});
 }
 
 void Network::cut() {

@@ -36,6 +36,8 @@ class Network {
  private:
   static constexpr size_t kOldMessages = 64;
 
+  // Sends what would do harm if it were believed, from where nobody may be believed.
+  void send_foreign(raft::Message message, uint64_t delay);
   bool is_cut(int from, int to) const { return cut_[from][to]; }
 
   World& world_;

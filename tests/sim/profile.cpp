@@ -26,6 +26,7 @@ Profile draw_profile(Random& random) {
   p.slow = sometimes(random, 5, 100);
   p.slow_max_us = random.between(50, 2000) * kMillisecond;
   p.replayed = sometimes(random, 2, 30);
+  p.foreign = sometimes(random, 2, 30);
 
   p.cut_every_us = sometimes(random, 1000, 10'000) * kMillisecond;
   p.crash_every_us = sometimes(random, 500, 8'000) * kMillisecond;

@@ -27,6 +27,7 @@ struct Profile {
   uint64_t slow = 0;  // delayed by up to slow_max_us, so overtaken by others
   uint64_t slow_max_us = 300 * kMillisecond;
   uint64_t replayed = 0;  // followed by an old message, of whatever term and incarnation
+  uint64_t foreign = 0;   // followed by a lie of another cluster or of a group that was given up
 
   // Means between two of them; zero: never.
   uint64_t cut_every_us = 0;        // a partition, one-way or both ways, of a host or a half

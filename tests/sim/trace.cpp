@@ -26,7 +26,7 @@ constexpr std::array<Shape, static_cast<size_t>(What::count)> kShapes = {{
     {What::durable, "durable", {"epoch", "last", nullptr, nullptr, nullptr}},
     {What::apply, "apply", {"index", "term", "kind", "client", "sequence"}},
     {What::snapshot, "snapshot", {"index", "term", nullptr, nullptr, nullptr}},
-    {What::install, "install", {"index", "term", nullptr, nullptr, nullptr}},
+    {What::load, "load", {"index", "term", nullptr, nullptr, nullptr}},
     {What::start, "start", {"member", "term", "commit", "snapshot", "last"}},
     {What::crash, "crash", {"member", nullptr, nullptr, nullptr, nullptr}},
     {What::disk_fault, "disk fault", {"value", nullptr, nullptr, nullptr, nullptr}},
@@ -41,9 +41,14 @@ constexpr std::array<Shape, static_cast<size_t>(What::count)> kShapes = {{
 
 }  // namespace
 
+std::string_view name(What what) {
+  return kShapes[static_cast<size_t>(what)].name;
+}
+
 void Trace::add(uint64_t time_us, What what, int host, std::array<uint64_t, 5> words,
                 std::string_view note) {
   Record& record = ring_.records[ring_.written++ % TraceRing::kSize];
+  counts_[static_cast<size_t>(what)] += 1;
   record.time_us = time_us;
   record.what = what;
   record.host = host;

@@ -23,7 +23,7 @@ enum class What : uint32_t {
   durable,
   apply,
   snapshot,
-  install,
+  load,
   start,
   crash,
   disk_fault,
@@ -36,6 +36,9 @@ enum class What : uint32_t {
   phase,
   count,
 };
+
+using WhatCounts = std::array<uint64_t, static_cast<size_t>(What::count)>;
+std::string_view name(What what);
 
 struct Record {
   uint64_t time_us = 0;
@@ -60,12 +63,14 @@ class Trace {
   void add(uint64_t time_us, What what, int host, std::array<uint64_t, 5> words = {},
            std::string_view note = {});
   uint64_t hash() const { return hash_; }
-  uint64_t records() const { return ring_.written; }
+  // How often each kind of thing happened.
+  const WhatCounts& counts() const { return counts_; }
 
  private:
   TraceRing& ring_;
   bool print_all_;
   uint64_t hash_ = 0;
+  WhatCounts counts_{};
 };
 
 // One line, without its end.

@@ -41,10 +41,13 @@ RunResult World::run() {
   run_until(options_.ticks * kTickUs, [] { return false; });
   if (!checker_.failure()) run_liveness();
   if (!checker_.failure()) {
-    if (std::optional<std::string> wrong = clients_.check_histories()) checker_.fail(*wrong);
+    if (std::optional<std::string> wrong = clients_.check_histories(&result_.undecided)) {
+      checker_.fail(*wrong);
+    }
   }
   result_.failure = checker_.failure();
   result_.trace_hash = trace_.hash();
+  result_.happened = trace_.counts();
   result_.committed = checker_.committed().value;
   result_.operations = clients_.operations();
   result_.leaders = checker_.leaders();
