@@ -1,99 +1,100 @@
-// One search for every kind of object, told apart by how it is visited and named.
+// One choice for every kind of object, told apart by how it is found and walked.
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/api/lookup.hpp"
 
-#include <algorithm>
-#include <functional>
+#include <optional>
+#include <vector>
+
+#include "core/store/store.hpp"
 
 namespace skep::api {
 namespace {
 
-bool same_name(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [&](char x, char y) { return lower(x) == lower(y); });
+template <class T>
+using Rows = std::vector<store::Row<T>>;
+
+// Exact id, then name, then the beginning of an id. Costs what is found, never the whole table:
+// clients that wait ask five times a second each. `walk` visits the rows from an id on.
+template <class T, class Walk>
+Result<store::Row<T>> choose(std::string_view noun, std::string_view reference, store::Row<T> exact,
+                             const Rows<T>& named, const Walk& walk) {
+  if (exact) return exact;
+  if (named.size() == 1) return named.front();
+  size_t matches = named.size();
+  store::Row<T> prefixed;
+  const auto first = reference.empty() ? std::nullopt : model::first_with_prefix(reference);
+  if (matches == 0 && first) {
+    walk(decltype(T::id){*first}, [&](const store::Row<T>& row) {
+      if (!row->id.str().starts_with(reference)) return false;
+      prefixed = row;
+      ++matches;
+      return true;
+    });
+  }
+  const std::string what = std::string(noun) + " " + std::string(reference);
+  if (matches == 1) return prefixed;
+  if (matches == 0) return fail(ErrorKind::not_found, what + " not found");
+  return fail(ErrorKind::invalid,
+              what + " is ambiguous (" + std::to_string(matches) + " matches found)");
 }
 
 template <class T>
-struct Kind {
-  std::string_view noun;
-  std::function<void(const store::View::Visit<T>&)> each;
-  std::function<std::string_view(const T&)> name;
-};
+Rows<T> one_or_none(store::Row<T> row) {
+  return row ? Rows<T>{std::move(row)} : Rows<T>{};
+}
 
-template <class T>
-Result<store::Row<T>> find(const Kind<T>& kind, std::string_view reference) {
-  store::Row<T> named;
-  store::Row<T> prefixed;
-  size_t names = 0;
-  size_t prefixes = 0;
-  store::Row<T> exact;
-  kind.each([&](const store::Row<T>& row) {
-    const std::string id = row->id.str();
-    if (id == reference) exact = row;
-    if (same_name(kind.name(*row), reference)) {
-      named = row;
-      ++names;
-    }
-    if (id.starts_with(reference)) {
-      prefixed = row;
-      ++prefixes;
-    }
-  });
-  const std::string what = std::string(kind.noun) + " " + std::string(reference);
-  if (exact) return exact;
-  if (names == 1) return named;
-  if (names > 1 || (prefixes > 1 && !reference.empty())) {
-    return fail(
-        ErrorKind::invalid,
-        what + " is ambiguous (" + std::to_string(std::max(names, prefixes)) + " matches found)");
-  }
-  if (prefixes == 1 && !reference.empty()) return prefixed;
-  return fail(ErrorKind::not_found, what + " not found");
+// The task whose name this is: "web.1.ID", in any case.
+store::Row<model::Task> task_by_name(const store::View& store, std::string_view name) {
+  const std::string wanted = store::lower_case(name);
+  const size_t dot = wanted.rfind('.');
+  if (dot == std::string::npos) return nullptr;
+  const auto id = model::TaskId::parse(std::string_view(wanted).substr(dot + 1));
+  const store::Row<model::Task> task = id ? store.task(*id) : nullptr;
+  return task && store::lower_case(model::task_name(*task)) == wanted ? task : nullptr;
 }
 
 }  // namespace
 
 Result<store::Row<model::Node>> find_node(const store::View& store, std::string_view reference) {
-  const Kind<model::Node> kind{
-      "node", [&](const auto& visit) { store.each_node(visit); },
-      [](const model::Node& n) -> std::string_view { return n.description.hostname; }};
-  return find(kind, reference);
+  const auto id = model::NodeId::parse(reference);
+  return choose<model::Node>(
+      "node", reference, id ? store.node(*id) : nullptr, store.nodes_by_name(reference),
+      [&](model::NodeId from, const auto& visit) { store.walk_nodes(from, visit); });
 }
 
 Result<store::Row<model::Service>> find_service(const store::View& store,
                                                 std::string_view reference) {
-  // The waiting clients' loop asks by full id, five times a second each: no scan for those.
-  if (const auto id = model::ServiceId::parse(reference)) {
-    if (store::Row<model::Service> row = store.service(*id)) return row;
-  }
-  const Kind<model::Service> kind{
-      "service", [&](const auto& visit) { store.each_service(visit); },
-      [](const model::Service& s) -> std::string_view { return s.name; }};
-  return find(kind, reference);
+  const auto id = model::ServiceId::parse(reference);
+  return choose<model::Service>(
+      "service", reference, id ? store.service(*id) : nullptr,
+      one_or_none(store.service_by_name(reference)),
+      [&](model::ServiceId from, const auto& visit) { store.walk_services(from, visit); });
 }
 
 Result<store::Row<model::Task>> find_task(const store::View& store, std::string_view reference) {
-  if (const auto id = model::TaskId::parse(reference)) {
-    if (store::Row<model::Task> row = store.task(*id)) return row;
-  }
-  std::string name;
-  const Kind<model::Task> kind{"task", [&](const auto& visit) { store.each_task(visit); },
-                               [&](const model::Task& t) -> std::string_view {
-                                 name = model::task_name(t);
-                                 return name;
-                               }};
-  return find(kind, reference);
+  const auto id = model::TaskId::parse(reference);
+  return choose<model::Task>(
+      "task", reference, id ? store.task(*id) : nullptr,
+      one_or_none(task_by_name(store, reference)),
+      [&](model::TaskId from, const auto& visit) { store.walk_tasks(from, visit); });
 }
 
 Result<store::Row<model::Network>> find_network(const store::View& store,
                                                 std::string_view reference) {
-  const Kind<model::Network> kind{
-      "network", [&](const auto& visit) { store.each_network(visit); },
-      [](const model::Network& n) -> std::string_view { return n.name; }};
-  return find(kind, reference);
+  const auto id = model::NetworkId::parse(reference);
+  return choose<model::Network>(
+      "network", reference, id ? store.network(*id) : nullptr,
+      one_or_none(store.network_by_name(reference)),
+      [&](model::NetworkId from, const auto& visit) { store.walk_networks(from, visit); });
+}
+
+Result<store::Row<model::Config>> find_config(const store::View& store,
+                                              std::string_view reference) {
+  const auto id = model::ConfigId::parse(reference);
+  return choose<model::Config>(
+      "config", reference, id ? store.config(*id) : nullptr,
+      one_or_none(store.config_by_name(reference)),
+      [&](model::ConfigId from, const auto& visit) { store.walk_configs(from, visit); });
 }
 
 docker_json::TrustView trust_view(const Context& context) {

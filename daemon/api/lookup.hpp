@@ -19,6 +19,7 @@ Result<store::Row<model::Service>> find_service(const store::View& store,
 Result<store::Row<model::Task>> find_task(const store::View& store, std::string_view reference);
 Result<store::Row<model::Network>> find_network(const store::View& store,
                                                 std::string_view reference);
+Result<store::Row<model::Config>> find_config(const store::View& store, std::string_view reference);
 
 docker_json::TrustView trust_view(const Context& context);
 docker_json::NodeView node_view(const Context& context, const model::Node& node);
