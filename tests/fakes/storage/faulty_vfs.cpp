@@ -23,6 +23,7 @@ struct FaultyVfs {
     std::string path;
     FaultyDisk::Node node;
     bool journal;
+    int keeps_log = 0;
   };
   static File& self(sqlite3_file* file) { return *reinterpret_cast<File*>(file); }
   static FaultyDisk& disk(sqlite3_vfs* vfs) { return *static_cast<FaultyDisk*>(vfs->pAppData); }
@@ -78,7 +79,17 @@ struct FaultyVfs {
     *held = 0;
     return SQLITE_OK;
   }
-  static int control(sqlite3_file*, int, void*) { return SQLITE_NOTFOUND; }
+  // As SQLite's VFS for Unix: asked with a negative number, told with any other.
+  static int control(sqlite3_file* file, int operation, void* argument) {
+    if (operation != SQLITE_FCNTL_PERSIST_WAL) return SQLITE_NOTFOUND;
+    int& keep = *static_cast<int*>(argument);
+    if (keep < 0) {
+      keep = self(file).keeps_log;
+    } else {
+      self(file).keeps_log = keep;
+    }
+    return SQLITE_OK;
+  }
   static int sector_size(sqlite3_file*) { return FaultyDisk::kSectorBytes; }
   static int characteristics(sqlite3_file*) { return SQLITE_IOCAP_POWERSAFE_OVERWRITE; }
 
