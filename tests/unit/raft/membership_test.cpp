@@ -88,7 +88,7 @@ TEST_CASE("members change after the no-op of the term and one change at a time (
   CHECK(is_answered(group, 1, 2));
 }
 
-// Guard: the questions about a new voter in may_change_to.
+// Guards: the questions for a learner and for what it lacks in may_change_to.
 TEST_CASE("a new voter is a learner that is heard of and has caught up") {
   Group group = led_by_one(with_learners(voters({1, 2}), {3}), 4);
   const auto refused = [&](uint64_t proposal, const Configuration& wanted) {

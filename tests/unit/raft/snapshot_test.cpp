@@ -135,7 +135,7 @@ TEST_CASE("nothing is appended while a snapshot takes the log's place (trap 18)"
   CHECK(group.raft(3).last_index() == group.raft(1).last_index());
 }
 
-// Guard: holds() in receive(SnapshotChunk) and in on(ChunkStored).
+// Guard: holds() in receive(SnapshotChunk).
 TEST_CASE("a snapshot that the log has overtaken is not installed (trap 18)") {
   Group group(voters({1, 2, 3}), 3);
   REQUIRE(group.elect(1));
