@@ -217,8 +217,12 @@ void Host::carry_out(raft::Output out) {
     if (!part_done()) return;
     world_.send(number_, std::move(message));
   }
-  for (raft::ReadChunk& chunk : out.read_chunks) add(std::move(chunk));
-  if (out.store_chunk) add(std::move(*out.store_chunk));
+  // Any work for the disk may begin what waited before it, fail there and end the process.
+  for (raft::ReadChunk& chunk : out.read_chunks) {
+    if (process_) add(std::move(chunk));
+  }
+  if (process_ && out.store_chunk) add(std::move(*out.store_chunk));
+  if (!process_) return;
   if (!part_done()) return;
   hand_out(out);
   if (process_) take_snapshot();
