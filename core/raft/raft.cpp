@@ -204,12 +204,12 @@ bool Raft::settle_term(const Message& message, Tick now, Output& out) {
   const bool from_leader = append != nullptr || std::holds_alternative<SnapshotChunk>(message.body);
   if (message.term < hard_state_.term) {
     // A leader or candidate that is behind learns of the term, else it could stay cut off for ever:
-    // its messages would count for nothing here, and ours are none it has to heed.
+    // its messages would count for nothing here, and ours are none it has to heed. The answer names
+    // no round: if that member leads this term by the time it comes, it would take a round of its
+    // old term for one of the new, and believe a read confirmed or entries lost.
     if (from_leader) {
       AppendReply reply;
       reply.rejected = true;
-      if (append != nullptr) reply.previous_index = append->previous_index;
-      if (append != nullptr) reply.round = append->round;
       send(message.from, reply, out);
     } else if (vote != nullptr) {
       send(message.from, VoteReply{vote->pre_vote, false}, out);

@@ -137,6 +137,7 @@ void Raft::receive(const Sender& from, AppendReply& reply, Tick now, Output& out
   if (found == leader->others.end()) return;
   Progress& member = found->second;
   if (member.state() == ProgressState::refused) return;
+  if (reply.rejected && reply.round == 0) return;  // of an append that was not of this term
   if (reply.round == 0 || reply.round > leader->round || reply.match > log_.last_index()) {
     return refuse(from.id, ErrorKind::invalid, "it answers what was never sent", out);
   }

@@ -48,6 +48,30 @@ TEST_CASE("an answer to an earlier round does not confirm a later read (trap 14)
   CHECK(group.member(1).reads.size() == 2);
 }
 
+// Guard: no round in the answer to an append of an older term (settle_term). Found by the simulator.
+TEST_CASE("an append of an earlier term of the same leader confirms no read and loses no member") {
+  Group group = led_by_one();
+  REQUIRE(group.elect(2));
+  REQUIRE(group.elect(1));
+  group.run(2 * kHeartbeatTicks);
+  group.propose(1, "a");
+  group.bag.clear();
+  group.dropped_by_the_network = [](const Message& m) { return is<AppendRequest>(m); };
+  group.step(1, ReadRequest{{1}});
+  // The rounds of the term of long ago are as good as those of now: each of them is tried.
+  for (uint64_t round = 1; round <= 200; ++round) {
+    group.step(2, message(1, 2, 1, AppendRequest{{}, {}, {}, {}, round}));
+    group.step(3, message(1, 3, 1, AppendRequest{{}, {}, {}, {}, round}));
+  }
+  CHECK(group.count(is<AppendReply>) == 400);
+  group.settle();
+  CHECK(group.member(1).reads.empty());
+  CHECK(group.member(1).refused.empty());
+  group.dropped_by_the_network = nullptr;
+  group.run(2 * kHeartbeatTicks);
+  CHECK(group.member(1).reads.size() == 1);
+}
+
 // Guard: the question for the no-op in serve_reads.
 TEST_CASE("no read is answered before the leader has committed in its term (trap 14)") {
   Group group(voters({1, 2, 3}), 3);
