@@ -88,6 +88,7 @@ struct Cluster {
   std::string manager_token;
   std::vector<std::string> address_pools = {"10.0.0.0/8"};
   uint32_t subnet_size = 24;
+  uint64_t last_raft_id = 0;  // given to a manager; ids only grow, so none is ever used again
   uint32_t data_path_port = 4789;
   std::vector<BlockedNode> blocked_nodes;
   std::optional<RootRotation> root_rotation;
@@ -146,9 +147,12 @@ struct NodeStatus {
   bool operator==(const NodeStatus&) const = default;
 };
 
+enum class Reachability : uint8_t { unknown, unreachable, reachable };
+
 struct ManagerStatus {
   uint64_t raft_id = 0;
-  std::string address;  // host:port
+  std::string address;                               // host:port
+  Reachability reachability = Reachability::unknown;  // as the leader sees it
   bool operator==(const ManagerStatus&) const = default;
 };
 

@@ -61,6 +61,7 @@ void encode(const model::Cluster& from, proto::Cluster* to) {
   to->set_manager_token(from.manager_token);
   encode(from.address_pools, to->mutable_address_pools());
   to->set_subnet_size(from.subnet_size);
+  to->set_last_raft_id(from.last_raft_id);
   to->set_data_path_port(from.data_path_port);
   for (const model::BlockedNode& blocked : from.blocked_nodes) {
     proto::BlockedNode* out = to->add_blocked_nodes();
@@ -81,6 +82,7 @@ Result<model::Cluster> decode(const proto::Cluster& from) {
   to.manager_token = from.manager_token();
   to.address_pools = decode_texts(from.address_pools());
   to.subnet_size = from.subnet_size();
+  to.last_raft_id = from.last_raft_id();
   to.data_path_port = from.data_path_port();
   for (const proto::BlockedNode& blocked : from.blocked_nodes()) {
     model::BlockedNode out;

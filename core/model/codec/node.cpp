@@ -28,6 +28,12 @@ constexpr EnumTable<NodeState, proto::NodeState, 4> kStates = {{
     {NodeState::disconnected, proto::NODE_STATE_DISCONNECTED},
 }};
 
+constexpr EnumTable<model::Reachability, proto::Reachability, 3> kReachabilities = {{
+    {model::Reachability::unknown, proto::REACHABILITY_UNKNOWN},
+    {model::Reachability::unreachable, proto::REACHABILITY_UNREACHABLE},
+    {model::Reachability::reachable, proto::REACHABILITY_REACHABLE},
+}};
+
 void encode_spec(const model::NodeSpec& from, proto::NodeSpec* to) {
   to->set_name(from.name);
   encode(from.labels, to->mutable_labels());
@@ -110,6 +116,8 @@ void encode(const model::Node& from, proto::Node* to) {
   if (from.manager) {
     to->mutable_manager()->set_raft_id(from.manager->raft_id);
     to->mutable_manager()->set_address(from.manager->address);
+    to->mutable_manager()->set_reachability(
+        encode_enum(kReachabilities, from.manager->reachability));
   }
   to->set_certificate_expires_at_unix_ns(from.certificate_expires_at.unix_ns);
   if (from.trust != model::NodeTrust{}) encode(from.trust, to->mutable_trust());
@@ -124,7 +132,10 @@ Result<model::Node> decode(const proto::Node& from) {
   SKEP_TRY_ASSIGN(to.status, within(decode(from.status()), "node"));
   SKEP_TRY_ASSIGN(to.role, decode_enum(kRoles, from.role(), "node: role"));
   if (from.has_manager()) {
-    to.manager = model::ManagerStatus{from.manager().raft_id(), from.manager().address()};
+    model::ManagerStatus manager{from.manager().raft_id(), from.manager().address()};
+    SKEP_TRY_ASSIGN(manager.reachability, decode_enum(kReachabilities, from.manager().reachability(),
+                                                      "node: manager: reachability"));
+    to.manager = std::move(manager);
   }
   to.certificate_expires_at = {from.certificate_expires_at_unix_ns()};
   to.trust = decode(from.trust());

@@ -28,6 +28,7 @@ inline model::Cluster cluster() {
   c.manager_token = "SWMTKN-1-m";
   c.address_pools = {"10.1.0.0/16", "10.2.0.0/16"};
   c.subnet_size = 26;
+  c.last_raft_id = 43;
   c.data_path_port = 4790;
   c.blocked_nodes = {{{{3, 4}}, {99}}};
   c.root_rotation = model::RootRotation{"root", "its key", "crossed", {"name", "spki"}, "w2", "m2"};
@@ -44,7 +45,7 @@ inline model::Node node() {
                    "0.1.0", {{"zone", "b"}},     {{"Network", "overlay"}, {"Log", "json-file"}}};
   n.status = {model::NodeState::disconnected, "heartbeat failure", "10.0.0.7"};
   n.role = model::NodeRole::manager;
-  n.manager = model::ManagerStatus{42, "10.0.0.7:2377"};
+  n.manager = model::ManagerStatus{42, "10.0.0.7:2377", model::Reachability::reachable};
   n.certificate_expires_at = {123};
   n.trust = {"roots", {"subject", "key"}};
   return n;
