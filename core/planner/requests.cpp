@@ -74,6 +74,22 @@ tl::unexpected<Error> no_node(model::NodeId id) {
   return fail(ErrorKind::not_found, "node " + id.str() + " not found");
 }
 
+bool wants_managers_beside(const store::Draft& draft, model::NodeId id) {
+  bool found = false;
+  draft.each_node([&](const store::Row<model::Node>& seen) {
+    if (found || seen->id == id) return;
+    // A draft shows a row of the base as well as its own of the same node: the latter counts.
+    const store::Row<model::Node> node = draft.node(seen->id);
+    found = node && node->spec.role == NodeRole::manager;
+  });
+  return found;
+}
+
+Status may_be_worker(const store::Draft& draft, const model::Node& node) {
+  if (node.spec.role == NodeRole::worker || wants_managers_beside(draft, node.id)) return {};
+  return fail(ErrorKind::invalid, "attempting to demote the last manager of the swarm");
+}
+
 }  // namespace
 
 void found_cluster(store::Draft& draft, model::Cluster cluster, model::Node first_manager,
@@ -141,24 +157,31 @@ Status update_node(store::Draft& draft, model::NodeId id, uint64_t version, mode
   if (!node) return no_node(id);
   if (node->meta.version != version || draft.touched(id)) return out_of_sequence();
   SKEP_TRY(model::validate_node_spec(spec));
-  if (spec.role != node->spec.role) {
-    if (node->role == NodeRole::manager) {
-      return fail(ErrorKind::invalid, "attempting to demote the last manager of the swarm");
-    }
-    return fail(ErrorKind::unimplemented,
-                "promoting a node is not implemented yet: the cluster has one manager");
-  }
+  const NodeRole wanted = spec.role;
+  if (wanted == NodeRole::worker) SKEP_TRY(may_be_worker(draft, *node));
   model::Node updated = *node;
   updated.spec = std::move(spec);
+  // A manager's certificate comes before its place in the group; losing both goes the other way.
+  if (wanted == NodeRole::manager) updated.role = NodeRole::manager;
   SKEP_TRY(fits_an_entry(store::upsert(updated), "a node"));
   draft.put(updated);
+  return {};
+}
+
+Status demote_node(store::Draft& draft, model::NodeId id) {
+  const store::Row<model::Node> node = draft.node(id);
+  if (!node) return no_node(id);
+  SKEP_TRY(may_be_worker(draft, *node));
+  model::Node updated = *node;
+  updated.spec.role = NodeRole::worker;
+  draft.put(std::move(updated));
   return {};
 }
 
 Status remove_node(store::Draft& draft, model::NodeId id, bool force, model::WallTime now) {
   const store::Row<model::Node> node = draft.node(id);
   if (!node) return no_node(id);
-  if (node->role == NodeRole::manager) {
+  if (node->role == NodeRole::manager || node->manager) {
     return fail(ErrorKind::invalid,
                 "node " + id.str() +
                     " is a cluster manager and is a member of the raft cluster. "

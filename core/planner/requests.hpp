@@ -39,7 +39,10 @@ Status update_service(store::Draft& draft, model::ServiceId id, uint64_t version
                       model::ServiceSpec spec);
 Status remove_service(store::Draft& draft, model::ServiceId id);
 
+// The last manager stays one. Whether the others could do without this one is not known here.
 Status update_node(store::Draft& draft, model::NodeId id, uint64_t version, model::NodeSpec spec);
+// A manager goes for good: it is to be a worker. No-op for a worker.
+Status demote_node(store::Draft& draft, model::NodeId id);
 // Blocks the node's certificate until it expires, and forgets blocks that are over by `now`. A node
 // that is Ready needs force; a manager is never removed this way.
 Status remove_node(store::Draft& draft, model::NodeId id, bool force, model::WallTime now);
