@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -28,6 +29,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds kSessionWait{20};
+constexpr std::chrono::seconds kGroupWait{60};
 constexpr std::chrono::seconds kLeaveWait{90};
 constexpr std::chrono::seconds kProbePeriod{10};
 // How long a node that stops in good order is counted as alive: enough for an upgrade of skepd,
@@ -49,6 +51,8 @@ fs::path shipped_plugins() {
   return fs::exists(installed, error) ? installed : beside / "plugins";
 }
 
+}  // namespace
+
 // Where this manager's own agent finds it: loopback if it listens there, else the one address it
 // does listen on.
 std::string own_address(const std::string& listen_address) {
@@ -59,14 +63,13 @@ std::string own_address(const std::string& listen_address) {
   return place->str();
 }
 
-}  // namespace
-
 Node::Node(asio::io_context& loop, base::Config config)
     : loop_(loop),
       config_(std::move(config)),
       hostname_(config_.hostname.empty() ? machine_hostname() : config_.hostname),
       connected_bell_(loop),
-      probe_timer_(loop) {}
+      probe_timer_(loop),
+      role_bell_(loop) {}
 
 Node::~Node() = default;
 
@@ -85,6 +88,7 @@ asio::awaitable<Status> Node::start() {
         agent::AssignmentSet{});  // a leave that was cut short may have left tasks that nobody owns
   }
   asio::co_spawn(loop_, keep_probing(), asio::detached);
+  asio::co_spawn(loop_, keep_role(), asio::detached);
   co_return Status{};
 }
 
@@ -143,11 +147,15 @@ asio::awaitable<Status> Node::take_up(transport::NodeCredentials credentials) {
   if (!is_manager && addresses_.managers.empty()) {
     co_return fail(ErrorKind::internal, path("membership.json") + " names no manager");
   }
-  if (is_manager) {
+  const bool knows_others =
+      std::any_of(addresses_.managers.begin(), addresses_.managers.end(),
+                  [&](const auto& known) { return known.node != credentials.identity.node; });
+  // A log that is gone is for the other managers to judge, if there are any.
+  if (is_manager && (fs::exists(path("raft.db")) || !knows_others)) {
     SKEP_CO_TRY(start_manager(credentials, nullptr));
-    // Nobody is served before the end of the log is applied: what was acknowledged before the
-    // restart would seem to be gone.
-    SKEP_CO_TRY(co_await manager_->ready());
+    // A lone manager serves nobody before the end of the log is applied: what was acknowledged
+    // before the restart would seem to be gone. In a group every read asks how far the group is.
+    if (manager_->alone()) SKEP_CO_TRY(co_await manager_->ready());
   }
   start_session(std::move(credentials));
   co_return Status{};
@@ -155,6 +163,9 @@ asio::awaitable<Status> Node::take_up(transport::NodeCredentials credentials) {
 
 asio::awaitable<void> Node::stop() {
   probe_timer_.cancel();
+  stopping_ = true;
+  role_bell_.cancel();
+  if (manager_ && !manager_->alone()) manager_->hand_over();
   if (session_ && session_->connected()) {
     const Status told = co_await session_->away(kAwayMs);
     if (!told)
@@ -241,8 +252,10 @@ asio::awaitable<Result<model::NodeId>> Node::found(manager::InitRequest request,
   node.id = order.node;
   node.role = node.spec.role = model::NodeRole::manager;
   node.spec.availability = request.availability;
-  node.manager = model::ManagerStatus{1, addresses.advertise_address};
+  node.manager =
+      model::ManagerStatus{1, addresses.advertise_address, model::Reachability::reachable};
   node.certificate_expires_at = credentials.identity.expires_at;
+  cluster.last_raft_id = node.manager->raft_id;
 
   forget_membership();  // what an init that was cut short may have left
   addresses_ = std::move(addresses);
@@ -293,17 +306,16 @@ asio::awaitable<Status> Node::join(manager::JoinRequest request) {
     forget_membership();
     co_return kept;
   }
+  const bool is_manager = credentials->identity.role == model::NodeRole::manager;
   start_session(std::move(*credentials));
-  co_return co_await session_stands(kSessionWait);
+  SKEP_CO_TRY(co_await session_stands(kSessionWait));
+  if (is_manager) SKEP_CO_TRY(co_await group_stands(kGroupWait));
+  co_return Status{};
 }
 
 Status Node::start_manager(const transport::NodeCredentials& credentials,
                            manager::Queue::Request founding) {
-  manager::ManagerOptions options;
-  options.log_path = path("raft.db");
-  options.credentials = credentials;
-  options.listen_address = addresses_.listen_address;
-  options.advertise_address = addresses_.advertise_address;
+  manager::ManagerOptions options = manager_options(credentials);
   if (founding) SKEP_TRY(manager::Manager::found(options));
   SKEP_TRY_ASSIGN(manager_, manager::Manager::start(loop_, std::move(options), std::move(founding),
                                                     [this](const ClusterEvent& e) { tell(e); }));
@@ -312,6 +324,7 @@ Status Node::start_manager(const transport::NodeCredentials& credentials,
 
 void Node::start_session(transport::NodeCredentials credentials) {
   credentials_ = credentials;
+  row_.reset();
   was_connected_ = false;
   trouble_.clear();
   std::vector<model::EnginePlugin> plugins;
@@ -326,7 +339,10 @@ void Node::start_session(transport::NodeCredentials credentials) {
   options.managers = addresses_.managers;
   // A manager reaches itself over loopback, whatever happens to its link.
   if (manager_) {
-    options.managers = {{credentials_->identity.node, own_address(addresses_.listen_address)}};
+    std::erase_if(options.managers,
+                  [&](const auto& known) { return known.node == credentials_->identity.node; });
+    options.managers.insert(options.managers.begin(),
+                            {credentials_->identity.node, own_address(addresses_.listen_address)});
   }
   options.description = agent_->description(std::move(plugins));
   for (const auto& [key, value] : config_.engine_labels) {
@@ -342,10 +358,17 @@ void Node::start_session(transport::NodeCredentials credentials) {
 agent::SessionEvents Node::session_events() {
   agent::SessionEvents events;
   events.on_assignments = [this](const agent::AssignmentSet& wanted) { agent_->assign(wanted); };
-  events.on_node = [](const model::Node&) {};
-  events.on_managers = [this](const std::vector<agent::ManagerAddress>& managers) {
-    if (manager_ || managers == addresses_.managers) return;
-    addresses_.managers = managers;
+  events.on_node = [this](const model::Node& row) {
+    row_ = row;
+    role_bell_.cancel();
+  };
+  events.on_managers = [this](std::vector<agent::ManagerAddress> managers) {
+    for (agent::ManagerAddress& known : managers) {
+      // Loopback is no address to come back by from elsewhere, nor to be shown.
+      if (known.node == credentials_->identity.node) known.address = addresses_.advertise_address;
+    }
+    if (managers == addresses_.managers) return;
+    addresses_.managers = std::move(managers);
     const Status saved = save_membership(path("membership.json"), addresses_);
     if (!saved)
       base::log_warning("node", "keeping the managers' addresses: " + saved.error().message);
@@ -381,6 +404,7 @@ Status Node::certificate_changed(const transport::NodeCredentials& fresh) {
   base::log_info("node", renewed ? "this node has a new certificate"
                                  : "this node trusts other roots from now on");
   credentials_ = fresh;
+  role_bell_.cancel();
   return {};
 }
 
@@ -415,7 +439,9 @@ asio::awaitable<Status> Node::leave(bool force) {
                    "`--force` to ignore this message.");
   }
   leaving_ = true;
-  if (session_ && session_->connected() && !manager_) {
+  const bool last_manager = manager_ && manager_->alone();
+  if (manager_ && !last_manager) co_await leave_group();
+  if (session_ && session_->connected() && !last_manager) {
     const Status told = co_await session_->leave();
     if (!told)
       base::log_warning("node", "telling the managers of the leave: " + told.error().message);
@@ -430,8 +456,9 @@ asio::awaitable<Status> Node::leave(bool force) {
 
 void Node::close_cluster() {
   session_.reset();
-  manager_.reset();
+  close_manager();
   credentials_.reset();
+  row_.reset();
   was_connected_ = false;
   trouble_.clear();
 }
@@ -439,11 +466,10 @@ void Node::close_cluster() {
 void Node::forget_membership() {
   const Status removed = transport::remove_credentials(path("pki"));
   if (!removed) base::log_error("node", "forgetting the certificate: " + removed.error().message);
-  for (const char* name : {"membership.json", "raft.db", "raft.db-wal", "raft.db-shm"}) {
-    std::error_code error;
-    fs::remove(path(name), error);
-    if (error) base::log_error("node", path(name) + ": " + error.message());
-  }
+  std::error_code error;
+  fs::remove(path("membership.json"), error);
+  if (error) base::log_error("node", path("membership.json") + ": " + error.message());
+  forget_log();
 }
 
 }  // namespace skep

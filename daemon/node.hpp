@@ -9,6 +9,10 @@
 // when the node leaves; a daemon that dies in the middle of an init or join comes back as if it had
 // not been asked.
 //
+// Whether a node is a manager is the managers' to say: its row in their store is compared with what
+// the node is, again and again, and it renews its certificate, starts or stops its Manager and asks
+// to be of the group until the two agree (node_group.cpp). Nothing that runs takes notice.
+//
 // All on the loop.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -31,6 +35,9 @@ namespace skep {
 
 namespace asio = boost::asio;
 
+// Where a manager's own agent finds it, given where it listens.
+std::string own_address(const std::string& listen_address);
+
 class Node final : public manager::Control {
  public:
   Node(asio::io_context& loop, base::Config config);
@@ -50,6 +57,7 @@ class Node final : public manager::Control {
   const store::View* store() const override;
   model::NodeId leader() const override;
   manager::TrustInfo trust() const override;
+  asio::awaitable<Status> fresh() override;
   asio::awaitable<Result<model::NodeId>> init(manager::InitRequest request) override;
   asio::awaitable<Status> join(manager::JoinRequest request) override;
   asio::awaitable<Status> leave(bool force) override;
@@ -84,7 +92,19 @@ class Node final : public manager::Control {
   Status certificate_changed(const transport::NodeCredentials& fresh);
   asio::awaitable<void> keep_probing();
   void tell(const ClusterEvent& event);
-  asio::awaitable<Status> ask(manager::Queue::Request request);
+  asio::awaitable<Result<std::string>> ask(manager::Write write);
+  // node_group.cpp: a manager, or not any more
+  asio::awaitable<void> keep_role();
+  asio::awaitable<Status> follow_role();
+  asio::awaitable<Status> enter_group();
+  asio::awaitable<Result<raft::RaftId>> ask_to_join(raft::RaftId own, raft::Generation* generation);
+  asio::awaitable<Status> group_stands(std::chrono::seconds limit);
+  asio::awaitable<void> leave_group();
+  asio::awaitable<void> pause(std::chrono::milliseconds time);
+  manager::ManagerOptions manager_options(const transport::NodeCredentials& credentials) const;
+  Status choose_group_address();
+  void close_manager();
+  void forget_log();
 
   asio::io_context& loop_;
   base::Config config_;
@@ -95,12 +115,15 @@ class Node final : public manager::Control {
   std::unique_ptr<agent::AgentSession> session_;
   std::optional<transport::NodeCredentials> credentials_;
   MembershipFile addresses_;
-  std::string trouble_;  // why the membership is in error
+  std::optional<model::Node> row_;  // of this node, as its managers last told it
+  std::string trouble_;             // why the membership is in error
   bool entering_ = false;
   bool leaving_ = false;        // tasks of the last membership are still being removed
   bool was_connected_ = false;  // a session has stood since the membership was taken up
   asio::steady_timer connected_bell_;
   asio::steady_timer probe_timer_;
+  asio::steady_timer role_bell_;  // cancelled when follow_role() should look again
+  bool stopping_ = false;
   std::map<uint64_t, std::function<void(const ClusterEvent&)>> sinks_;
   uint64_t last_sink_ = 0;
 };

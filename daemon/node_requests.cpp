@@ -1,4 +1,4 @@
-// The part of Control that reads and changes the cluster: thin, because the queue does the work.
+// The part of Control that reads and changes the cluster: thin, because the leader does the work.
 // SPDX-License-Identifier: Apache-2.0
 #include "core/identity/rotation.hpp"
 #include "core/planner/requests.hpp"
@@ -31,7 +31,8 @@ manager::Membership Node::membership() const {
   if (!credentials_) return out;
   out.node = credentials_->identity.node;
   out.cluster = credentials_->identity.cluster;
-  out.is_manager = manager_ != nullptr;
+  // While it is being taken in, a manager has nothing to show yet.
+  out.is_manager = manager_ != nullptr && manager_->queue().store().cluster() != nullptr;
   out.state = LocalState::active;
   if (!trouble_.empty()) {
     out.state = LocalState::error;
@@ -53,8 +54,7 @@ const store::View* Node::store() const {
 }
 
 model::NodeId Node::leader() const {
-  if (!manager_ || !manager_->queue().leading() || !credentials_) return {};
-  return credentials_->identity.node;
+  return manager_ ? manager_->leader() : model::NodeId{};
 }
 
 manager::TrustInfo Node::trust() const {
@@ -71,9 +71,14 @@ manager::TrustInfo Node::trust() const {
   return out;
 }
 
-asio::awaitable<Status> Node::ask(manager::Queue::Request request) {
+asio::awaitable<Status> Node::fresh() {
+  if (!manager_) co_return Status{};
+  co_return co_await manager_->fresh();
+}
+
+asio::awaitable<Result<std::string>> Node::ask(manager::Write write) {
   SKEP_CO_TRY(need_manager());
-  co_return co_await manager_->queue().submit(std::move(request));
+  co_return co_await manager_->write(std::move(write));
 }
 
 asio::awaitable<Status> Node::update_cluster(uint64_t version, model::ClusterSpec spec,
@@ -81,45 +86,45 @@ asio::awaitable<Status> Node::update_cluster(uint64_t version, model::ClusterSpe
   SKEP_CO_TRY(need_manager());
   const store::Row<model::Cluster> present = manager_->queue().store().cluster();
   if (!present) co_return fail(ErrorKind::unavailable, "the cluster is not there yet");
-  SKEP_CO_TRY_ASSIGN(const planner::TrustChange change,
+  manager::UpdateCluster write{present->id, version, spec, {}};
+  SKEP_CO_TRY_ASSIGN(write.trust,
                      manager::prepare_trust_change(*present, spec, rotate, base::wall_now()));
-  co_return co_await ask(
-      [=](store::Draft& draft) { return planner::update_cluster(draft, version, spec, change); });
+  SKEP_CO_TRY(co_await ask(std::move(write)));
+  co_return Status{};
 }
 
 asio::awaitable<Status> Node::update_node(model::NodeId id, uint64_t version,
                                           model::NodeSpec spec) {
-  co_return co_await ask([id, version, spec = std::move(spec)](store::Draft& draft) {
-    return planner::update_node(draft, id, version, spec);
-  });
+  manager::UpdateNode write{id, version, std::move(spec)};
+  SKEP_CO_TRY(co_await ask(std::move(write)));
+  co_return Status{};
 }
 
 asio::awaitable<Status> Node::remove_node(model::NodeId id, bool force) {
-  co_return co_await ask([id, force](store::Draft& draft) {
-    return planner::remove_node(draft, id, force, base::wall_now());
-  });
+  manager::RemoveNode write{id, force};
+  SKEP_CO_TRY(co_await ask(write));
+  co_return Status{};
 }
 
 asio::awaitable<Result<model::ServiceId>> Node::create_service(model::ServiceSpec spec) {
-  SKEP_CO_TRY(need_manager());
-  model::ServiceId made;
-  model::IdSource& ids = manager_->ids();
-  SKEP_CO_TRY(co_await ask([&](store::Draft& draft) -> Status {
-    SKEP_TRY_ASSIGN(made, planner::create_service(draft, spec, ids));
-    return {};
-  }));
-  co_return made;
+  manager::CreateService write{std::move(spec)};
+  SKEP_CO_TRY_ASSIGN(const std::string made, co_await ask(std::move(write)));
+  const auto id = model::ServiceId::parse(made);
+  if (!id) co_return fail(ErrorKind::internal, "the leader's answer is no service id");
+  co_return *id;
 }
 
 asio::awaitable<Status> Node::update_service(model::ServiceId id, uint64_t version,
                                              model::ServiceSpec spec) {
-  co_return co_await ask([id, version, spec = std::move(spec)](store::Draft& draft) {
-    return planner::update_service(draft, id, version, spec);
-  });
+  manager::UpdateService write{id, version, std::move(spec)};
+  SKEP_CO_TRY(co_await ask(std::move(write)));
+  co_return Status{};
 }
 
 asio::awaitable<Status> Node::remove_service(model::ServiceId id) {
-  co_return co_await ask([id](store::Draft& draft) { return planner::remove_service(draft, id); });
+  manager::RemoveService write{id};
+  SKEP_CO_TRY(co_await ask(write));
+  co_return Status{};
 }
 
 uint64_t Node::subscribe(std::function<void(const ClusterEvent&)> sink) {

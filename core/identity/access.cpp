@@ -12,7 +12,8 @@ namespace {
 constexpr uint32_t kSmall = 4 * 1024;           // ids and numbers
 constexpr uint32_t kCertificate = 64 * 1024;    // PEM texts, with room for a bundle of roots
 constexpr uint32_t kLarge = 4 * 1024 * 1024;    // whatever a node has
-constexpr uint32_t kChunk = 256 * 1024 + 4096;  // a piece of a snapshot and its envelope
+// A piece of a snapshot and what stands around it, the group's members among that.
+constexpr uint32_t kChunk = 256 * 1024 + 64 * 1024;
 
 }  // namespace
 

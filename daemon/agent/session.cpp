@@ -36,7 +36,10 @@ constexpr milliseconds kCallDeadline{5'000};  // away, leave, renew
 constexpr milliseconds kStatusDeadline{10'000};
 constexpr milliseconds kReopenPause{100};  // before asking for the full state again
 constexpr milliseconds kStood{2'000};      // a session this long was a good one
-constexpr int kBeatsPerLease = 3;
+// A manager that has not answered a beat by the time of the next but one is given up. It may be
+// dead and another one lead by now, which grants one lease: what is left of it must do for finding
+// that one.
+constexpr milliseconds kBeatDeadlineMin{1'000};
 constexpr uint32_t kBeatMinMs = 50;
 constexpr uint32_t kBeatMaxMs = 60'000;
 constexpr std::chrono::seconds kClockLook{30};  // a wall clock may be set meanwhile
@@ -132,6 +135,7 @@ class AgentSession::State : public std::enable_shared_from_this<State> {
   }
   Error explain(Error reason) const;
   Status take_session_item(const LinkPtr& link, const std::string& payload);
+  Status go_elsewhere(const LinkPtr& link, const rpc::SessionItem& item);
   Status take_managers(const rpc::SessionItem& item);
   void stand(const LinkPtr& link);
   template <class Coroutine>
@@ -161,8 +165,9 @@ class AgentSession::State : public std::enable_shared_from_this<State> {
   size_t next_manager = 0;
   bool started = false;
   bool stopped = false;
-  bool hurry = false;    // the next dial is not to wait
-  bool refused = false;  // on_refused was called and no session has stood since
+  bool hurry = false;           // the next dial is not to wait
+  bool sent_elsewhere = false;  // by the last manager, to the one that is dialled next
+  bool refused = false;         // on_refused was called and no session has stood since
 };
 
 asio::awaitable<void> AgentSession::State::run() {
@@ -209,6 +214,7 @@ asio::awaitable<void> AgentSession::State::wait_before_next(bool good) {
   const milliseconds time(draw(random));
   pause = std::min(pause * 2, options.pause_max);
   co_await sleep(pause_timer, time);
+  sent_elsewhere = false;
 }
 
 asio::awaitable<Error> AgentSession::State::serve(LinkPtr link) {
@@ -254,6 +260,7 @@ asio::awaitable<void> AgentSession::State::session_stream(LinkPtr link) {
 Status AgentSession::State::take_session_item(const LinkPtr& link, const std::string& payload) {
   rpc::SessionItem item;
   if (!item.ParseFromString(payload)) return fail(ErrorKind::invalid, "a bad session message");
+  if (item.elsewhere()) return go_elsewhere(link, item);
   if (link->session.empty() && item.session().empty()) {
     return fail(ErrorKind::invalid, "the session's first message has no session");
   }
@@ -367,6 +374,21 @@ Error AgentSession::State::explain(Error reason) const {
   return reason;
 }
 
+// The first of the managers is the one to go to, and at once; with none named there is no leader
+// yet, and the pause is what is needed.
+Status AgentSession::State::go_elsewhere(const LinkPtr& link, const rpc::SessionItem& item) {
+  SKEP_TRY(take_managers(item));
+  const Error why{ErrorKind::unavailable, "the manager at " + link->address + " does not lead"};
+  if (!item.managers().empty()) {
+    next_manager = 0;
+    // Two managers that each take the other for the leader must not be asked without a pause.
+    hurry = !sent_elsewhere;
+    sent_elsewhere = true;
+  }
+  link->close(why);
+  return {};
+}
+
 Status AgentSession::State::take_managers(const rpc::SessionItem& item) {
   if (!item.has_managers() || item.managers().empty()) return {};
   std::vector<ManagerAddress> managers;
@@ -386,6 +408,7 @@ Status AgentSession::State::take_managers(const rpc::SessionItem& item) {
 void AgentSession::State::stand(const LinkPtr& link) {
   link->first.cancel();
   refused = false;
+  sent_elsewhere = false;
   log("session with the manager at " + link->address + " stands");
   spawn([this](LinkPtr l) { return assignments(std::move(l)); }, link);
   spawn([this](LinkPtr l) { return beats(std::move(l)); }, link);
@@ -431,7 +454,7 @@ asio::awaitable<void> AgentSession::State::beats(LinkPtr link) {
     const Clock::time_point next = Clock::now() + link->beat;
     std::string payload = request.SerializeAsString();
     const Result<std::string> answer = co_await link->client->call(
-        Method::heartbeat, std::move(payload), link->beat * kBeatsPerLease);
+        Method::heartbeat, std::move(payload), std::max(link->beat, kBeatDeadlineMin));
     if (!answer) {
       link->close(answer.error());
       co_return;

@@ -85,7 +85,7 @@ Json swarm_section(const Context& context) {
   uint64_t managers = 0;
   store->each_node([&](const store::Row<model::Node>& node) {
     ++nodes;
-    if (node->role == model::NodeRole::manager) ++managers;
+    if (node->manager) ++managers;
   });
   swarm["Nodes"] = nodes;
   swarm["Managers"] = managers;

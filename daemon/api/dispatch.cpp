@@ -105,6 +105,16 @@ bool fits(const std::vector<std::string_view>& pattern, const std::vector<std::s
   return at == segments.size();
 }
 
+// What is told of the cluster, and what is looked up for a change of it, must be what any manager
+// acknowledged before. Entering and leaving a swarm need no leader.
+bool concerns_cluster(const Route& route) {
+  for (const std::string_view prefix : {"/nodes", "/services", "/tasks"}) {
+    if (route.pattern.starts_with(prefix)) return true;
+  }
+  return route.pattern == "/swarm" || route.pattern == "/swarm/update" ||
+         route.pattern == "/swarm/unlockkey";
+}
+
 }  // namespace
 
 Response error_response(const Error& error) {
@@ -157,6 +167,10 @@ asio::awaitable<Response> Dispatcher::answer(Context& context, Request request,
   const Pattern* pattern = match(bodiless ? "GET" : request.method, segments, request);
   if (!pattern) co_return error_response(Error{ErrorKind::not_found, "page not found"});
   try {
+    if (concerns_cluster(pattern->route)) {
+      const Status fresh = co_await context.control.fresh();
+      if (!fresh) co_return error_response(fresh.error());
+    }
     Result<Response> response = co_await pattern->route.handler(context, request, exchange);
     if (!response) co_return error_response(response.error());
     co_return std::move(*response);

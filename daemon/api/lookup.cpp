@@ -106,7 +106,7 @@ docker_json::NodeView node_view(const Context& context, const model::Node& node)
   docker_json::NodeView view;
   view.node = node;
   view.leader = node.manager && context.control.leader() == node.id;
-  view.reachable = node.status.state == model::NodeState::ready;
+  view.reachable = node.manager && node.manager->reachability == model::Reachability::reachable;
   const model::NodeTrust& trust = node.trust;
   // A node that hasn't said whom it trusts has no TLSInfo: clients show that as unknown.
   if (!trust.roots_pem.empty()) {

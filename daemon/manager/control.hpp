@@ -86,6 +86,10 @@ class Control {
   virtual Membership membership() const = 0;
   // The committed state, or null when this node is not a manager. Valid until the next suspension.
   virtual const store::View* store() const = 0;
+  // Resolves when the store is as fresh as the moment of asking, whichever manager leads; at once
+  // on a node that is no manager. Errors: unavailable, with Docker's sentence for a swarm without a
+  // leader.
+  virtual asio::awaitable<Status> fresh() = 0;
   // The leader's node id, or none. Managers only.
   virtual model::NodeId leader() const = 0;
   virtual TrustInfo trust() const = 0;

@@ -95,6 +95,7 @@ void Manager::register_handlers() {
   handle(Method::leave, [this](Caller caller, std::string) { return leave(std::move(caller)); });
   handle(Method::managers, [this](Caller, std::string) { return managers(); });
   register_streams();
+  register_group_handlers();
 }
 
 void Manager::register_streams() {
@@ -135,6 +136,10 @@ Result<std::string> Manager::sign(std::string_view csr, model::NodeId node, mode
 
 asio::awaitable<Result<std::string>> Manager::issue_certificate(std::string payload) {
   SKEP_CO_TRY_ASSIGN(const auto request, parse<rpc::IssueCertificateRequest>(payload));
+  const std::weak_ptr<int> alive = alive_;
+  // A token that was rotated elsewhere must not pass here.
+  SKEP_CO_TRY(co_await fresh());
+  if (alive.expired()) co_return no_manager();
   const store::Row<model::Cluster> cluster = queue_->store().cluster();
   if (!cluster) co_return fail(ErrorKind::unavailable, "the cluster is not there yet");
   const std::optional<model::NodeRole> role =
@@ -144,23 +149,13 @@ asio::awaitable<Result<std::string>> Manager::issue_certificate(std::string payl
                    "invalid join token: it is neither the worker's nor the manager's token of "
                    "this cluster, or it was rotated");
   }
-  if (*role == model::NodeRole::manager) {
-    co_return fail(ErrorKind::unimplemented,
-                   "a second manager is not implemented yet; join with the worker token");
-  }
   const model::NodeId node{ids_.next()};
   SKEP_CO_TRY_ASSIGN(std::string certificate, sign(request.csr_pem(), node, *role));
-  const model::NodeAvailability availability = availability_of(request.availability());
   SKEP_CO_TRY_ASSIGN(const transport::PeerIdentity fresh, transport::identity_of(certificate));
   SKEP_CO_TRY_ASSIGN(const model::Issuer issuer,
                      transport::issuer_info(identity::wanted_root(*cluster)));
-  const model::WallTime expires = fresh.expires_at;
-  Queue::Request admit = [=](store::Draft& draft) {
-    planner::admit_node(draft, node, *role, availability, expires, issuer);
-    return Status{};
-  };
-  const std::weak_ptr<int> alive = alive_;
-  SKEP_CO_TRY(co_await queue_->submit(std::move(admit)));
+  AdmitNode admit{node, *role, availability_of(request.availability()), fresh.expires_at, issuer};
+  SKEP_CO_TRY(co_await write(std::move(admit)));
   if (alive.expired()) co_return no_manager();
   issued_[node] = std::move(certificate);
   issued_order_.push_back(node);
@@ -250,12 +245,33 @@ std::string Manager::session_item(Session& session, bool first) const {
     const auto beat =
         std::chrono::duration_cast<std::chrono::milliseconds>(cluster->spec.heartbeat_period);
     item.set_heartbeat_ms(static_cast<uint32_t>(beat.count()));
-    item.set_has_managers(true);
-    rpc::Manager* self = item.add_managers();
-    self->set_node(codec::id_bytes(options_.credentials.identity.node.bits));
-    self->set_address(options_.advertise_address);
   }
+  if (session.managers_dirty) add_managers(&item, session.node);
   tell_trust(session, &item);
+  return item.SerializeAsString();
+}
+
+// All managers, the leader first. A manager's own node is told how to reach it without a network.
+void Manager::add_managers(rpc::SessionItem* item, model::NodeId node) const {
+  item->set_has_managers(true);
+  const model::NodeId leads = leader();
+  const auto add = [&](const store::Row<model::Node>& row) {
+    const bool own = row->id == node && row->id == options_.credentials.identity.node;
+    rpc::Manager* out = item->add_managers();
+    out->set_node(codec::id_bytes(row->id.bits));
+    out->set_address(own ? options_.own_address : row->manager->address);
+  };
+  const store::Row<model::Node> first = leads ? queue_->store().node(leads) : nullptr;
+  if (first && first->manager) add(first);
+  queue_->store().each_node([&](const store::Row<model::Node>& row) {
+    if (row->manager && row->id != leads) add(row);
+  });
+}
+
+std::string Manager::elsewhere_item(model::NodeId node) const {
+  rpc::SessionItem item;
+  item.set_elsewhere(true);
+  if (leader()) add_managers(&item, node);
   return item.SerializeAsString();
 }
 
@@ -265,7 +281,10 @@ asio::awaitable<Status> Manager::session(transport::Caller caller, std::string p
   SKEP_CO_TRY_ASSIGN(const model::NodeDescription description,
                      codec::decode(request.description()));
   const model::NodeTrust trust = codec::decode(request.trust());
-  if (!queue_->leading()) co_return fail(ErrorKind::unavailable, "this manager does not lead yet");
+  if (!queue_->leading()) {
+    SKEP_CO_TRY(co_await sink.send(elsewhere_item(caller.identity->node)));
+    co_return fail(ErrorKind::unavailable, "this manager does not lead");
+  }
   const model::NodeId node = caller.identity->node;
   auto session = std::make_shared<Session>(loop_, node, model::id_text(ids_.next()));
   if (const auto old = sessions_.find(node); old != sessions_.end()) {
@@ -297,7 +316,9 @@ asio::awaitable<Status> Manager::session(transport::Caller caller, std::string p
   bool first = true;
   while (!session->ended) {
     session->row_dirty = false;
-    SKEP_CO_TRY(co_await sink.send(session_item(*session, std::exchange(first, false))));
+    std::string item = session_item(*session, std::exchange(first, false));
+    session->managers_dirty = false;
+    SKEP_CO_TRY(co_await sink.send(std::move(item)));
     while (!session->row_dirty && !session->ended && !sink.closed()) {
       boost::system::error_code rung;
       co_await session->row_bell.async_wait(asio::redirect_error(asio::use_awaitable, rung));

@@ -51,6 +51,16 @@ bool changes_trust(const store::Replaced<model::Cluster>& change) {
          change.before->root_rotation != change.after->root_rotation;
 }
 
+bool concerns_members(const store::Replaced<model::Node>& change) {
+  const auto seen = [](const store::Row<model::Node>& row) {
+    return row && row->manager ? std::pair(row->manager->raft_id, row->manager->address)
+                               : std::pair(uint64_t{0}, std::string());
+  };
+  const bool wanted =
+      change.before && change.after && change.before->spec.role != change.after->spec.role;
+  return wanted || seen(change.before) != seen(change.after);
+}
+
 }  // namespace
 
 Status Manager::found(const ManagerOptions& options) {
@@ -59,6 +69,15 @@ Status Manager::found(const ManagerOptions& options) {
                                    options.credentials.identity.node, kFirstMember,
                                    raft::Incarnation{1}, raft::Generation{1}};
   return log->initialise(identity, raft::Configuration{{kFirstMember}, {}});
+}
+
+Status Manager::prepare(const ManagerOptions& options, raft::RaftId member,
+                        raft::Generation generation) {
+  SKEP_TRY_ASSIGN(const auto log, storage::open_sqlite_log_store(options.log_path));
+  storage::Identity identity{options.credentials.identity.cluster,
+                             options.credentials.identity.node, member, raft::Incarnation{1}};
+  identity.generation = generation;
+  return log->initialise(identity, raft::Configuration{});
 }
 
 Result<std::unique_ptr<Manager>> Manager::start(asio::io_context& loop, ManagerOptions options,
@@ -75,12 +94,17 @@ Result<std::unique_ptr<Manager>> Manager::start(asio::io_context& loop, ManagerO
   Queue::Events queue_events;
   queue_events.applied = [self](const store::Applied& applied) { self->on_applied(applied); };
   queue_events.leading = [self] { self->on_leading(); };
+  queue_events.following = [self] { self->on_following(); };
+  queue_events.reloaded = [self] { self->note_members(); };
+  queue_events.send = [self](const raft::Message& message) { self->peers_->send(message); };
   queue_events.broken = [self](const Error& why) {
     self->trouble_ = why;
     self->ready_timer_.cancel();
   };
   SKEP_TRY_ASSIGN(manager->queue_, Queue::open(loop, std::move(log), *loaded, manager->ids_,
                                                std::move(queue_events)));
+  manager->note_members();
+  manager->members_ = std::make_unique<Members>(loop, *manager->queue_, *manager->peers_);
   manager->queue_->start();
   manager->register_handlers();
   SKEP_TRY(manager->server_->listen(manager->options_.listen_address));
@@ -110,6 +134,14 @@ Manager::Manager(asio::io_context& loop, ManagerOptions options, EventSink event
   };
   server.log = [](std::string_view line) { base::log_info("transport", line); };
   server_ = std::make_unique<transport::RpcServer>(loop.get_executor(), std::move(server));
+  PeersOptions peers;
+  peers.credentials = options_.credentials;
+  peers.own_address = options_.advertise_address;
+  peers.seed = ids_.next().low;
+  peers_ = std::make_unique<Peers>(loop.get_executor(), std::move(peers), [this] {
+    if (members_) members_->look();
+  });
+  forwarder_ = std::make_shared<Forwarder>(loop.get_executor(), options_.credentials);
 }
 
 Manager::~Manager() {
@@ -124,7 +156,10 @@ void Manager::stop() {
   ready_timer_.cancel();
   for (const auto& [node, session] : sessions_) session->end("the manager is stopping");
   sessions_.clear();
+  if (members_) members_->stop();
   if (queue_) queue_->stop();
+  peers_->stop();
+  forwarder_->stop();
 }
 
 asio::awaitable<Status> Manager::ready() {
@@ -138,10 +173,60 @@ asio::awaitable<Status> Manager::ready() {
   co_return Status{};
 }
 
+// Sessions are the leader's: a node is told to look for it.
+void Manager::on_following() {
+  for (const auto& [node, session] : std::exchange(sessions_, {})) {
+    session->end("this manager does not lead any more");
+  }
+  leases_ = dispatcher::Leases(model::ClusterSpec{}.heartbeat_period);
+  lease_timer_.cancel();
+  if (members_) members_->look();
+}
+
+model::NodeId Manager::leader() const {
+  const raft::RaftId member = queue_->member().raft().leader();
+  const auto node = member_nodes_.find(member);
+  return member && node != member_nodes_.end() ? node->second : model::NodeId{};
+}
+
+std::string Manager::leader_address() const {
+  const model::NodeId leads = leader();
+  const store::Row<model::Node> node = leads ? queue_->store().node(leads) : nullptr;
+  const bool self = leads == options_.credentials.identity.node;
+  return node && node->manager && !self ? node->manager->address : std::string();
+}
+
+bool Manager::votes() const {
+  return queue_->member().raft().configuration().is_voter(member());
+}
+
+bool Manager::alone() const {
+  const raft::Configuration& group = queue_->member().raft().configuration();
+  return group.voters.size() == 1 && group.is_voter(member()) && !group.is_joint();
+}
+
 Status Manager::set_credentials(transport::NodeCredentials credentials) {
   SKEP_TRY(server_->set_credentials(credentials));
+  peers_->set_credentials(credentials);
+  forwarder_->set_credentials(credentials);
   options_.credentials = std::move(credentials);
   return {};
+}
+
+// Who is behind each raft id, from the rows.
+void Manager::note_members() {
+  std::map<raft::RaftId, PeerPlace> places;
+  member_nodes_.clear();
+  queue_->store().each_node([&](const store::Row<model::Node>& node) {
+    if (!node->manager) return;
+    const raft::RaftId id{node->manager->raft_id};
+    member_nodes_[id] = node->id;
+    if (node->id != options_.credentials.identity.node) {
+      places[id] = {node->id, node->manager->address};
+    }
+  });
+  peers_->set_places(std::move(places));
+  if (members_) members_->look();
 }
 
 void Manager::on_leading() {
@@ -153,11 +238,13 @@ void Manager::on_leading() {
     if (node->status.state == model::NodeState::ready) leases_.renew(node->id, base::mono_now());
   });
   arm_leases();
+  if (members_) members_->look();
   base::log_info("manager", "leading the cluster");
   ready_timer_.cancel();
 }
 
 void Manager::on_applied(const store::Applied& applied) {
+  bool members_changed = false;
   for (const store::RowChange& change : applied.changes) {
     if (const auto* cluster = std::get_if<store::Replaced<model::Cluster>>(&change)) {
       if (cluster->after) leases_.set_beat(cluster->after->spec.heartbeat_period);
@@ -168,6 +255,7 @@ void Manager::on_applied(const store::Applied& applied) {
     }
     if (const auto* node = std::get_if<store::Replaced<model::Node>>(&change)) {
       const model::NodeId id = node->after ? node->after->id : node->before->id;
+      members_changed = members_changed || concerns_members(*node);
       const auto it = sessions_.find(id);
       if (it != sessions_.end() && node->after) it->second->node_changed();
       if (node->after && node->after->status.state == model::NodeState::down) leases_.forget(id);
@@ -189,6 +277,9 @@ void Manager::on_applied(const store::Applied& applied) {
     }
     tell(change, applied.time);
   }
+  if (!members_changed) return;
+  note_members();
+  for (const auto& [node, session] : sessions_) session->managers_changed();
 }
 
 void Manager::tell(const store::RowChange& change, model::WallTime time) {

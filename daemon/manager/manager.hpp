@@ -1,5 +1,9 @@
 // One manager: the queue behind it, the port in front of it.
 //
+// Every manager applies what the group commits, answers reads from it once they are fresh, signs
+// certificates, and passes writes on to the leader. The leader alone holds the nodes' sessions and
+// leases and decides who is of the group (Members); any other manager sends a node there.
+//
 // Serves the node RPC (joining, sessions, assignments, status), keeps the leases, signs
 // certificates with the cluster's root, and tells whoever subscribed what was committed. It decides
 // nothing about tasks: handlers turn calls into requests for the queue, and what follows is the
@@ -19,7 +23,11 @@
 #include "daemon/base/random_ids.hpp"
 #include "daemon/manager/assignments.hpp"
 #include "daemon/manager/control.hpp"
+#include "daemon/manager/forwarder.hpp"
+#include "daemon/manager/members.hpp"
+#include "daemon/manager/peers.hpp"
 #include "daemon/manager/queue.hpp"
+#include "daemon/manager/writes.hpp"
 #include "daemon/transport/rpc_server.hpp"
 
 namespace skep::rpc {
@@ -33,6 +41,7 @@ struct ManagerOptions {
   transport::NodeCredentials credentials;
   std::string listen_address;     // host:port
   std::string advertise_address;  // host:port, as other nodes reach it
+  std::string own_address;        // host:port, as this node's own agent reaches it
 };
 
 class Manager {
@@ -41,6 +50,9 @@ class Manager {
 
   // Makes the log of a new cluster. Nothing may be there yet.
   static Status found(const ManagerOptions& options);
+  // Makes the empty log of a node that is taken into the group under this raft id.
+  static Status prepare(const ManagerOptions& options, raft::RaftId member,
+                        raft::Generation generation);
 
   // Opens the log, listens. `founding` is the first transaction of a new cluster, proposed as soon
   // as this manager leads and the log is empty. Errors: the log, the port.
@@ -54,6 +66,24 @@ class Manager {
   model::IdSource& ids() { return ids_; }
   // Resolves when this manager leads and the cluster object exists, or with why not.
   asio::awaitable<Status> ready();
+
+  // Does it here or has it done by the leader, and keeps at it through elections. The text is what
+  // perform() says. Errors: the write's own; unavailable: there was no leader in time;
+  // unknown_outcome: it may have been done.
+  asio::awaitable<Result<std::string>> write(Write write);
+  // Resolves when the store is as fresh as the moment of asking. Errors: unavailable.
+  asio::awaitable<Status> fresh();
+  // The leader's node; none: nobody is known.
+  model::NodeId leader() const;
+  // This manager's raft id, and whether its vote counts.
+  raft::RaftId member() const { return queue_->member().raft().self(); }
+  bool votes() const;
+  // True while the group has this manager in it, as a learner if need be.
+  bool in_group() const { return queue_->member().raft().configuration().contains(member()); }
+  // True while this is the group's only voter: nobody else need be asked for anything.
+  bool alone() const;
+  // Asks whoever is best fit to lead; nothing if this manager does not.
+  void hand_over() { queue_->member().transfer(raft::RaftId{}); }
   // For connections from now on, at the port and in the answers; those that stand go on.
   Status set_credentials(transport::NodeCredentials credentials);
   // True when the node's session stands.
@@ -68,6 +98,11 @@ class Manager {
 
   void register_handlers();
   void register_streams();
+  void register_group_handlers();
+  Result<std::string> take_messages(const transport::Caller& caller, const std::string& payload);
+  asio::awaitable<Result<std::string>> forwarded(std::string payload);
+  asio::awaitable<Result<std::string>> join_raft(transport::Caller caller, std::string payload);
+  asio::awaitable<Result<std::string>> perform_here(Write write, model::RequestId id);
   asio::awaitable<Result<std::string>> get_root();
   asio::awaitable<Result<std::string>> issue_certificate(std::string payload);
   asio::awaitable<Result<std::string>> certificate_status(std::string payload);
@@ -88,6 +123,11 @@ class Manager {
                                               const std::string& session);
   std::string session_item(Session& session, bool first) const;
   void tell_trust(Session& session, rpc::SessionItem* item) const;
+  std::string elsewhere_item(model::NodeId node) const;
+  void add_managers(rpc::SessionItem* item, model::NodeId node) const;
+  std::string leader_address() const;
+  void note_members();
+  void on_following();
   void on_applied(const store::Applied& applied);
   void on_leading();
   void tell(const store::RowChange& change, model::WallTime time);
@@ -99,7 +139,12 @@ class Manager {
   EventSink events_;
   base::RandomIds ids_;
   dispatcher::Leases leases_;
+  // In this order: each needs the ones before it.
+  std::unique_ptr<Peers> peers_;
   std::unique_ptr<Queue> queue_;
+  std::unique_ptr<Members> members_;
+  std::shared_ptr<Forwarder> forwarder_;
+  std::map<raft::RaftId, model::NodeId> member_nodes_;  // as the rows say
   Queue::Request founding_;
   std::unique_ptr<transport::RpcServer> server_;
   std::map<model::NodeId, std::shared_ptr<Session>> sessions_;

@@ -25,16 +25,18 @@ Result<std::unique_ptr<RaftMember>> RaftMember::open(asio::io_context& loop,
                                                      const storage::Loaded& loaded, uint64_t seed,
                                                      Events events) {
   raft::Options options{loaded.identity.member, loaded.identity.cluster,
-                        loaded.identity.incarnation, std::mt19937_64(seed)};
+                        loaded.identity.incarnation, std::mt19937_64(seed),
+                        loaded.identity.generation};
   SKEP_TRY_ASSIGN(raft::Raft raft,
                   raft::Raft::start(std::move(options), loaded.restored(), now_tick()));
   return std::unique_ptr<RaftMember>(
-      new RaftMember(loop, std::move(log), std::move(raft), std::move(events)));
+      new RaftMember(loop, std::move(log), loaded.identity, std::move(raft), std::move(events)));
 }
 
 RaftMember::RaftMember(asio::io_context& loop, std::unique_ptr<storage::LogStore> log,
-                       raft::Raft raft, Events events)
+                       storage::Identity identity, raft::Raft raft, Events events)
     : loop_(loop),
+      identity_(identity),
       raft_(std::move(raft)),
       events_(std::move(events)),
       persister_(loop, std::move(log)),
@@ -103,6 +105,10 @@ asio::awaitable<Status> RaftMember::read() {
       start, asio::use_awaitable);
 }
 
+std::vector<raft::MemberProgress> RaftMember::progress() const {
+  return raft_.progress(now_tick());
+}
+
 // Later, so that whoever is woken finds this member at rest.
 void RaftMember::answer(Answer answer, Status status) {
   asio::post(loop_, [answer = std::move(answer), status = std::move(status)]() mutable {
@@ -145,14 +151,14 @@ void RaftMember::step(raft::Input input) {
 }
 
 void RaftMember::carry_out(raft::Output output) {
-  for (const raft::RoleChange& change : output.role_changes) {
-    leader_ = change.leader;
-    events_.role(change);
-  }
+  for (const raft::RoleChange& change : output.role_changes) events_.role(change);
   if (output.persist) persist(std::move(*output.persist));
   if (events_.send) {
     for (const raft::Message& message : output.messages) events_.send(message);
   }
+  for (raft::ReadChunk& chunk : output.read_chunks) read_chunk(std::move(chunk));
+  if (output.store_chunk) store_chunk(std::move(*output.store_chunk));
+  if (output.load_snapshot) load_snapshot(std::move(*output.load_snapshot));
   for (raft::Committed& committed : output.committed) committed_.push_back(std::move(committed));
   tell_entries();
   for (const raft::Dropped& dropped : output.dropped) {
@@ -194,6 +200,44 @@ void RaftMember::persist(raft::Persist persist) {
                        if (status) return step(done);
                        step(raft::PersistFailed{done.epoch, status.error().message});
                      });
+}
+
+void RaftMember::read_chunk(raft::ReadChunk chunk) {
+  persister_.read_chunk(
+      std::move(chunk), [this, alive = std::weak_ptr(alive_)](raft::ChunkRead read, Status why) {
+        if (alive.expired()) return;
+        if (!why) base::log_warning("manager", "reading a snapshot: " + why.error().message);
+        step(std::move(read));
+      });
+}
+
+void RaftMember::store_chunk(raft::StoreChunk chunk) {
+  persister_.store_chunk(std::move(chunk), [this, alive = std::weak_ptr(alive_)](
+                                               raft::ChunkStored stored, Status why) {
+    if (alive.expired()) return;
+    if (!why) base::log_warning("manager", "storing a snapshot: " + why.error().message);
+    step(std::move(stored));
+  });
+}
+
+// A snapshot that can't be read back is a disk that lost what it had promised.
+void RaftMember::load_snapshot(raft::SnapshotPointer at) {
+  loading_ = at;
+  committed_.clear();  // the snapshot covers them
+  persister_.load_snapshot(
+      at, [this, at, alive = std::weak_ptr(alive_)](Result<storage::Snapshot> snapshot) {
+        if (alive.expired() || loading_ != at) return;  // a newer one is on its way
+        Status loaded = snapshot ? events_.load(at.index, snapshot->state) : fail(snapshot.error());
+        if (!loaded) {
+          step(raft::PersistFailed{{}, "the snapshot that came in: " + loaded.error().message});
+          return;
+        }
+        loading_.reset();
+        told_ = at.index;
+        tell_entries();
+        tell_reads();
+        if (events_.settled) events_.settled();
+      });
 }
 
 void RaftMember::tell_entries() {

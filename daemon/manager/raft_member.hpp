@@ -78,11 +78,12 @@ class RaftMember {
   void take_snapshot(raft::Index applied, uint64_t keep_entries,
                      std::function<std::string()> encode);
 
+  const storage::Identity& identity() const { return identity_; }
   bool saving_snapshot() const { return saving_; }
 
   const raft::Raft& raft() const { return raft_; }
-  // The leader as this member knows it; zero: none.
-  raft::RaftId leader() const { return leader_; }
+  // Of all members; empty unless this one leads.
+  std::vector<raft::MemberProgress> progress() const;
 
  private:
   using Answer = std::function<void(Status)>;
@@ -91,12 +92,15 @@ class RaftMember {
     Answer answer;
   };
 
-  RaftMember(asio::io_context& loop, std::unique_ptr<storage::LogStore> log, raft::Raft raft,
-             Events events);
+  RaftMember(asio::io_context& loop, std::unique_ptr<storage::LogStore> log,
+             storage::Identity identity, raft::Raft raft, Events events);
 
   void step(raft::Input input);
   void carry_out(raft::Output output);
   void persist(raft::Persist persist);
+  void read_chunk(raft::ReadChunk chunk);
+  void store_chunk(raft::StoreChunk chunk);
+  void load_snapshot(raft::SnapshotPointer at);
   void tell_entries();
   void tell_reads();
   void answer(Answer answer, Status status);
@@ -104,6 +108,7 @@ class RaftMember {
   bool needs_ticks() const;
 
   asio::io_context& loop_;
+  storage::Identity identity_;
   raft::Raft raft_;
   Events events_;
   storage::Persister persister_;
@@ -112,13 +117,12 @@ class RaftMember {
   std::map<raft::ReadId, Read> reads_;
   std::map<raft::ProposalId, Answer> changes_;
   asio::steady_timer tick_timer_;
-  raft::RaftId leader_;
-  raft::Index told_;  // the last entry that was told, or the snapshot's
+  std::optional<raft::SnapshotPointer> loading_;  // being read from the disk, to be told
+  raft::Index told_;                              // the last entry that was told, or the snapshot's
   uint64_t last_proposal_ = 0;
   uint64_t last_read_ = 0;
   bool stepping_ = false;
   bool ticking_ = false;
-  bool loading_ = false;
   bool saving_ = false;
   bool stopped_ = false;
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // posted work checks it

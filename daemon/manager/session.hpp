@@ -27,6 +27,10 @@ struct Manager::Session {
     row_dirty = true;
     row_bell.cancel();
   }
+  void managers_changed() {
+    managers_dirty = true;
+    node_changed();
+  }
   void task_changed(const store::RowChange& change) {
     if (feed.follow(change)) task_bell.cancel();
   }
@@ -42,6 +46,7 @@ struct Manager::Session {
   bool row_dirty = false;
   std::string told_roots;  // what the node was told to trust, and whose certificate to have
   std::string told_wanted;
+  bool managers_dirty = true;        // the node was not told of all managers yet
   std::optional<std::string> ended;  // why
   asio::steady_timer row_bell;
   asio::steady_timer task_bell;

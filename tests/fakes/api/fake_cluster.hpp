@@ -49,6 +49,7 @@ class FakeCluster final : public manager::Control {
 
   manager::Membership membership() const override;
   const store::View* store() const override;
+  asio::awaitable<Status> fresh() override { co_return Status{}; }
   model::NodeId leader() const override { return self_; }
   manager::TrustInfo trust() const override;
   asio::awaitable<Result<model::NodeId>> init(manager::InitRequest request) override;

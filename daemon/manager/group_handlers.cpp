@@ -1,0 +1,190 @@
+// What managers ask of each other: the group's messages, writes for the leader, becoming one of
+// them.
+// SPDX-License-Identifier: Apache-2.0
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <charconv>
+
+#include "core/model/codec/common.hpp"
+#include "core/raft/codec/message_codec.hpp"
+#include "daemon/base/clock.hpp"
+#include "daemon/base/log.hpp"
+#include "daemon/manager/manager.hpp"
+#include "daemon/transport/node_rpc.pb.h"
+
+namespace skep::manager {
+namespace {
+
+using identity::Method;
+using std::chrono::milliseconds;
+
+// How long a caller waits for a leader who does what he asked, elections included.
+constexpr milliseconds kWriteLimit{20'000};
+constexpr milliseconds kForwardDeadline{10'000};
+constexpr milliseconds kReadLimit{5'000};
+constexpr milliseconds kRetryPause{100};
+
+Error no_leader() {
+  return {ErrorKind::unavailable,
+          "The swarm does not have a leader. It's possible that too few managers are online. Make "
+          "sure more than half of the managers are online."};
+}
+
+Result<raft::RaftId> parse_member(const std::string& text) {
+  raft::RaftId member;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), member.value);
+  if (read.ec != std::errc() || !member) {
+    return fail(ErrorKind::internal, "the leader's answer is no raft id");
+  }
+  return member;
+}
+
+}  // namespace
+
+void Manager::register_group_handlers() {
+  using transport::Caller;
+  const auto messages = [this, alive = std::weak_ptr(alive_)](
+                            Caller caller,
+                            std::string payload) -> asio::awaitable<Result<std::string>> {
+    if (alive.expired()) co_return fail(ErrorKind::cancelled, "this manager is stopping");
+    co_return take_messages(caller, payload);
+  };
+  server_->handle(Method::raft, messages);
+  server_->handle(Method::snapshot, messages);
+  server_->handle(Method::forward,
+                  [this, alive = std::weak_ptr(alive_)](
+                      Caller, std::string payload) -> asio::awaitable<Result<std::string>> {
+                    if (alive.expired()) {
+                      co_return fail(ErrorKind::cancelled, "this manager is stopping");
+                    }
+                    co_return co_await forwarded(std::move(payload));
+                  });
+  server_->handle(Method::join_raft,
+                  [this, alive = std::weak_ptr(alive_)](
+                      Caller caller, std::string payload) -> asio::awaitable<Result<std::string>> {
+                    if (alive.expired())
+                      co_return fail(ErrorKind::cancelled, "this manager is stopping");
+                    co_return co_await join_raft(std::move(caller), std::move(payload));
+                  });
+}
+
+// RaftRequest and SnapshotRequest are the same on the wire. A message is believed to be of the
+// member it names if the rows don't say that this member is another node.
+Result<std::string> Manager::take_messages(const transport::Caller& caller,
+                                           const std::string& payload) {
+  rpc::RaftRequest request;
+  if (!request.ParseFromString(payload)) {
+    return fail(ErrorKind::invalid, "the request can't be decoded");
+  }
+  const std::weak_ptr<int> alive = alive_;
+  for (const std::string& bytes : request.messages()) {
+    SKEP_TRY_ASSIGN(raft::Message message, raft::decode_message(bytes));
+    const auto known = member_nodes_.find(message.from);
+    if (known != member_nodes_.end() && known->second != caller.identity->node) {
+      return fail(ErrorKind::denied,
+                  "raft member " + std::to_string(message.from.value) + " is another node");
+    }
+    peers_->learn(message.from, request.address());
+    queue_->member().receive(std::move(message));
+    if (alive.expired()) return fail(ErrorKind::cancelled, "this manager is stopping");
+  }
+  return rpc::RaftReply().SerializeAsString();
+}
+
+asio::awaitable<Result<std::string>> Manager::forwarded(std::string payload) {
+  rpc::ForwardRequest request;
+  if (!request.ParseFromString(payload)) {
+    co_return fail(ErrorKind::invalid, "the request can't be decoded");
+  }
+  SKEP_CO_TRY_ASSIGN(const auto id,
+                     codec::decode_id<model::RequestId>(request.request_id(), "request"));
+  SKEP_CO_TRY_ASSIGN(Write write, decode(request));
+  SKEP_CO_TRY_ASSIGN(std::string result, co_await perform_here(std::move(write), id));
+  rpc::ForwardReply reply;
+  reply.set_result(std::move(result));
+  co_return reply.SerializeAsString();
+}
+
+asio::awaitable<Result<std::string>> Manager::join_raft(transport::Caller caller,
+                                                        std::string payload) {
+  rpc::JoinRaftRequest request;
+  if (!request.ParseFromString(payload)) {
+    co_return fail(ErrorKind::invalid, "the request can't be decoded");
+  }
+  JoinGroup join{caller.identity->node, request.address(), {request.raft_id()}};
+  const std::weak_ptr<int> alive = alive_;
+  SKEP_CO_TRY_ASSIGN(const std::string made, co_await write(std::move(join)));
+  if (alive.expired()) co_return fail(ErrorKind::cancelled, "this manager is stopping");
+  SKEP_CO_TRY_ASSIGN(const raft::RaftId member, parse_member(made));
+  rpc::JoinRaftReply reply;
+  reply.set_raft_id(member.value);
+  reply.set_generation(queue_->member().identity().generation.value);
+  co_return reply.SerializeAsString();
+}
+
+asio::awaitable<Result<std::string>> Manager::perform_here(Write write, model::RequestId id) {
+  Queue::Asked request = [this, write = std::move(write)](store::Draft& draft) {
+    GroupFacts facts;
+    facts.configuration = queue_->member().raft().configuration();
+    facts.reachable = [this](raft::RaftId member) {
+      return member == queue_->member().raft().self() || peers_->reachable(member);
+    };
+    return perform(write, draft, facts, ids_, queue_->now());
+  };
+  co_return co_await queue_->submit_once(id, std::move(request));
+}
+
+asio::awaitable<Result<std::string>> Manager::write(Write write) {
+  const model::RequestId id{ids_.next()};
+  const auto end = base::mono_now() + kWriteLimit;
+  const std::weak_ptr<int> alive = alive_;
+  asio::steady_timer pause(loop_);
+  Error last = no_leader();
+  while (!alive.expired()) {
+    Result<std::string> outcome = fail(no_leader());
+    if (queue_->leading()) {
+      outcome = co_await perform_here(write, id);
+    } else if (const std::string address = leader_address(); !address.empty()) {
+      rpc::ForwardRequest request;
+      request.set_request_id(codec::encode_id(id));
+      encode(write, &request);
+      std::string payload = request.SerializeAsString();
+      const auto forwarder = forwarder_;
+      outcome =
+          co_await forwarder->call(address, Method::forward, std::move(payload), kForwardDeadline);
+      rpc::ForwardReply reply;
+      if (outcome && !reply.ParseFromString(*outcome)) {
+        outcome = fail(ErrorKind::internal, "the leader's answer can't be read");
+      } else if (outcome) {
+        outcome = reply.result();
+      }
+    }
+    if (outcome) co_return outcome;
+    const ErrorKind kind = outcome.error().kind;
+    // These alone may be another leader's to decide; the request id makes repeating safe.
+    if (kind != ErrorKind::unavailable && kind != ErrorKind::unknown_outcome) co_return outcome;
+    if (last.kind != ErrorKind::unknown_outcome) last = outcome.error();
+    if (base::mono_now() >= end || alive.expired()) co_return fail(last);
+    boost::system::error_code woken;
+    pause.expires_after(kRetryPause);
+    co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+  }
+  co_return fail(ErrorKind::cancelled, "this manager is stopping");
+}
+
+asio::awaitable<Status> Manager::fresh() {
+  const auto end = base::mono_now() + kReadLimit;
+  const std::weak_ptr<int> alive = alive_;
+  asio::steady_timer pause(loop_);
+  while (!alive.expired()) {
+    const Status read = co_await queue_->member().read();
+    if (read || read.error().kind == ErrorKind::cancelled) co_return read;
+    if (base::mono_now() >= end) break;
+    boost::system::error_code woken;
+    pause.expires_after(kRetryPause);
+    co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+  }
+  co_return fail(no_leader());
+}
+
+}  // namespace skep::manager
