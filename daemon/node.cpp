@@ -433,10 +433,14 @@ asio::awaitable<Status> Node::leave(bool force) {
     co_return fail(ErrorKind::precondition, "This node is not part of a swarm");
   }
   if (manager_ && !force) {
-    co_return fail(ErrorKind::precondition,
-                   "You are attempting to leave the swarm on a node that is participating as a "
-                   "manager. Removing the last manager erases all current state of the swarm. Use "
-                   "`--force` to ignore this message.");
+    co_return fail(
+        ErrorKind::precondition,
+        "You are attempting to leave the swarm on a node that is participating as a "
+        "manager. " +
+            std::string(manager_->alone() ? "Removing the last manager erases all current state of "
+                                            "the swarm. "
+                                          : "Demote it first, so that the others stay a quorum. ") +
+            "Use `--force` to ignore this message.");
   }
   leaving_ = true;
   const bool last_manager = manager_ && manager_->alone();

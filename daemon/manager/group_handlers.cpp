@@ -123,6 +123,8 @@ asio::awaitable<Result<std::string>> Manager::join_raft(transport::Caller caller
 }
 
 asio::awaitable<Result<std::string>> Manager::perform_here(Write write, model::RequestId id) {
+  // What nodes report goes on: a cluster that no longer knows what runs would be worse off.
+  if (const auto& full = queue_->member().read_only()) co_return fail(*full);
   Queue::Asked request = [this, write = std::move(write)](store::Draft& draft) {
     GroupFacts facts;
     facts.configuration = queue_->member().raft().configuration();

@@ -23,6 +23,8 @@ constexpr std::chrono::milliseconds kLookPeriod{500};
 // From the moment a leader first sees that a node is to be of the group until it is a voter.
 constexpr std::chrono::seconds kJoinLimit{120};
 constexpr std::chrono::milliseconds kAfterFailure{200};
+// If all disks are full, the lead must not go round and round.
+constexpr std::chrono::seconds kHandOverPause{60};
 
 void drop(std::vector<RaftId>& from, RaftId id) {
   from.erase(std::remove(from.begin(), from.end(), id), from.end());
@@ -68,6 +70,7 @@ class Members::Loop : public std::enable_shared_from_this<Loop> {
   Peers& peers_;  // as above
   asio::steady_timer bell_;
   std::map<RaftId, std::chrono::nanoseconds> since_;  // those that are being taken in
+  std::chrono::nanoseconds handed_over_{};            // for want of room on the disk
   bool stopped_ = false;
 };
 
@@ -100,6 +103,13 @@ asio::awaitable<bool> Members::Loop::step() {
     managers.push_back(node);
   });
   if (!queue_.store().cluster()) co_return false;
+  if (queue_.member().read_only() && configuration.voters.size() > 1 &&
+      base::mono_now() - handed_over_ > kHandOverPause) {
+    // Another one may have a disk with room.
+    handed_over_ = base::mono_now();
+    queue_.member().transfer(RaftId{});
+    co_return false;
+  }
   for (const RaftId member : configuration.members()) {
     if (known.contains(member) || configuration.is_joint()) continue;
     raft::Configuration wanted = configuration;

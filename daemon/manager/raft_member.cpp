@@ -39,7 +39,15 @@ RaftMember::RaftMember(asio::io_context& loop, std::unique_ptr<storage::LogStore
       identity_(identity),
       raft_(std::move(raft)),
       events_(std::move(events)),
-      persister_(loop, std::move(log)),
+      persister_(loop, std::move(log),
+                 [this, alive = std::weak_ptr(alive_)](const storage::DiskRoom& room) {
+                   if (alive.expired()) return;
+                   if (room.read_only && !read_only_) {
+                     base::log_warning("manager", room.read_only->message);
+                   }
+                   read_only_ = room.read_only;
+                   if (events_.settled) events_.settled();
+                 }),
       tick_timer_(loop),
       told_(raft_.snapshot_index()) {}
 

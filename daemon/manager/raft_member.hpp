@@ -78,6 +78,8 @@ class RaftMember {
   void take_snapshot(raft::Index applied, uint64_t keep_entries,
                      std::function<std::string()> encode);
 
+  // Why nothing new should be proposed: the disk is nearly full. Nullopt while it is not.
+  const std::optional<Error>& read_only() const { return read_only_; }
   const storage::Identity& identity() const { return identity_; }
   bool saving_snapshot() const { return saving_; }
 
@@ -111,6 +113,7 @@ class RaftMember {
   storage::Identity identity_;
   raft::Raft raft_;
   Events events_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();  // posted work checks it
   storage::Persister persister_;
   std::deque<raft::Input> inputs_;         // that came during a step
   std::deque<raft::Committed> committed_;  // not told yet: a snapshot is being read
@@ -125,7 +128,7 @@ class RaftMember {
   bool ticking_ = false;
   bool saving_ = false;
   bool stopped_ = false;
-  std::shared_ptr<int> alive_ = std::make_shared<int>();  // posted work checks it
+  std::optional<Error> read_only_;
 };
 
 }  // namespace skep::manager

@@ -99,9 +99,9 @@ Result<std::string> Performer::operator()(const JoinGroup& write) {
   if (known && facts.configuration.is_voter(known)) {
     return fail(ErrorKind::precondition,
                 "this node's log of the managers' decisions is gone, and what it may have promised "
-                "with it: it can't go on as the manager it was. On another manager, demote node " +
+                "with it: it can't go on as the manager it was. Demote node " +
                     write.node.str() +
-                    " and remove it; on this one, leave the swarm with --force and join again");
+                    " on another manager; it may then be promoted again, or leave and join again");
   }
   const store::Row<model::Cluster> cluster = draft.cluster();
   SKEP_ASSERT(cluster != nullptr, "a cluster with nodes has its cluster object");
