@@ -23,7 +23,7 @@ before=$(traces)
 playground_up --no-skepd
 
 # A real pull through the mirror of docker.io, and a real container.
-on 2 ctr images pull --hosts-dir "$SKEP_PLAYGROUND_DIR/node2/certs.d" docker.io/library/httpd:2.4.34 >/dev/null
+on 2 ctr images pull --hosts-dir "$SKEP_PLAYGROUND_DIR/${SKEP_PLAYGROUND_PREFIX}2/certs.d" docker.io/library/httpd:2.4.34 >/dev/null
 run_web 2
 wait_until 5 web 10.77.0.12/
 expect '<html><body><h1>It works!</h1></body></html>' web 10.77.0.12/
