@@ -79,6 +79,11 @@ class Peers::Lane : public std::enable_shared_from_this<Lane> {
     probing_ = true;
     bell_.cancel();
   }
+  void hurry() {
+    if (!pausing_) return;
+    pausing_ = false;
+    bell_.cancel();
+  }
   void redial() {
     if (client_) client_->close("this manager has a new certificate");
   }
@@ -109,6 +114,7 @@ class Peers::Lane : public std::enable_shared_from_this<Lane> {
   std::optional<std::chrono::nanoseconds> answered_;  // when the last batch was; empty: it was not
   milliseconds pause_ = kPauseMin;
   bool probing_ = false;
+  bool pausing_ = false;
   bool complained_ = false;
   bool stopped_ = false;
 };
@@ -136,9 +142,11 @@ asio::awaitable<void> Peers::Lane::run() {
     pause_ = std::min(pause_ * 2, kPauseMax);
     const auto until = base::mono_now() + time;
     // Messages that come meanwhile ring the bell and find that it is not the time yet.
-    while (!over() && base::mono_now() < until) {
+    pausing_ = true;
+    while (!over() && pausing_ && base::mono_now() < until) {
       co_await rest(std::chrono::ceil<milliseconds>(until - base::mono_now()));
     }
+    pausing_ = false;
   }
   client_.reset();
 }
@@ -242,6 +250,7 @@ void Peers::set_places(std::map<raft::RaftId, PeerPlace> places) {
 }
 
 void Peers::learn(raft::RaftId member, const std::string& address) {
+  if (const auto link = links_.find(member); link != links_.end()) link->second->messages->hurry();
   if (places_.contains(member) || address.empty()) return;
   std::string& known = learnt_[member];
   if (known == address) return;

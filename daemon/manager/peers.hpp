@@ -47,7 +47,7 @@ class Peers {
   // one that was learnt.
   void set_places(std::map<raft::RaftId, PeerPlace> places);
   // A message came from this member, and this is where it wants its answers: for one that the rows
-  // don't know yet.
+  // don't know yet. It lives: if it did not answer, it is dialled without further pause.
   void learn(raft::RaftId member, const std::string& address);
 
   // On its way, or lost. A member without an address loses it.

@@ -71,6 +71,7 @@ playground start $a >/dev/null
 playground start $b >/dev/null
 wait_until 30 ready "$leads" 3
 wait_until 20 running "$leads" 6
+wait_until 20 sees "$leads" 2 Reachable
 echo "no quorum, no answer; with one all is as it was"
 
 # Demoted, the leader hands over first; a worker is no manager, and its tasks go on.
