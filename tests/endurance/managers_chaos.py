@@ -19,6 +19,8 @@ import sys
 import threading
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+
 from chaos import complaint, complaint_of_all
 from playground import NODES, Lost, engine, playground, service_spec, wait_until
 
