@@ -1,13 +1,15 @@
-// Work that waits for the disk, done on a thread of its own so that the loop never does.
+// Work that waits for the disk or the kernel, done on threads of its own so that the loop never
+// does.
 //
-// One thread: the pieces run one after the other, in the order they were given. They must not touch
-// anything of the loop; what they need goes into the function by value. A coroutine that is
-// cancelled stops waiting, the work is done all the same.
+// With one thread the pieces run one after the other, in the order they were given. They must not
+// touch anything of the loop; what they need goes into the function by value. Whoever waits, waits
+// to the end, cancelled or not: nothing of a coroutine is ever touched from another thread.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <cstddef>
 #include <functional>
 
 #include "core/model/result.hpp"
@@ -16,13 +18,13 @@ namespace skep::agent {
 
 class BlockingWork {
  public:
-  BlockingWork();
+  explicit BlockingWork(size_t threads = 1);
   // Waits for what is under way.
   ~BlockingWork();
   BlockingWork(const BlockingWork&) = delete;
   BlockingWork& operator=(const BlockingWork&) = delete;
 
-  // Resumes on the caller's executor with what `work` returned.
+  // Resumes on the caller's executor with what `work` returned, or internal with what it threw.
   boost::asio::awaitable<Status> run(std::function<Status()> work);
 
  private:

@@ -16,8 +16,6 @@
 
 #include <array>
 #include <bit>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -146,18 +144,10 @@ Status look(const std::string& path, const std::string& interface, InterfaceAddr
   return outcome;
 }
 
-boost::asio::awaitable<Status> run(std::function<Status()> work) {
-  co_return work();
-}
-
 }  // namespace
 
 NetworkNamespaces::NetworkNamespaces(std::string folder)
-    : folder_(std::move(folder)), pool_(kThreads) {}
-
-NetworkNamespaces::~NetworkNamespaces() {
-  pool_.join();
-}
+    : folder_(std::move(folder)), work_(kThreads) {}
 
 std::string NetworkNamespaces::path(std::string_view name) const {
   return folder_ + "/" + std::string(name);
@@ -167,12 +157,12 @@ boost::asio::awaitable<Status> NetworkNamespaces::create(std::string name) {
   std::function<Status()> work = [folder = folder_, file = path(name)] {
     return make(folder, file);
   };
-  co_return co_await boost::asio::co_spawn(pool_, run(std::move(work)), boost::asio::use_awaitable);
+  co_return co_await work_.run(std::move(work));
 }
 
 boost::asio::awaitable<Status> NetworkNamespaces::remove(std::string name) {
   std::function<Status()> work = [file = path(name)] { return unmake(file); };
-  co_return co_await boost::asio::co_spawn(pool_, run(std::move(work)), boost::asio::use_awaitable);
+  co_return co_await work_.run(std::move(work));
 }
 
 boost::asio::awaitable<Result<InterfaceAddress>> NetworkNamespaces::address(std::string name,
@@ -181,8 +171,7 @@ boost::asio::awaitable<Result<InterfaceAddress>> NetworkNamespaces::address(std:
   std::function<Status()> work = [file = path(name), interface = std::move(interface), found] {
     return look(file, interface, found.get());
   };
-  const Status looked =
-      co_await boost::asio::co_spawn(pool_, run(std::move(work)), boost::asio::use_awaitable);
+  const Status looked = co_await work_.run(std::move(work));
   if (!looked) co_return fail(looked.error());
   co_return *found;
 }

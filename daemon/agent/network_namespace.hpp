@@ -10,12 +10,12 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/model/result.hpp"
+#include "daemon/agent/blocking_work.hpp"
 
 namespace skep::agent {
 
@@ -29,9 +29,6 @@ class NetworkNamespaces {
  public:
   // `folder` is made on demand.
   explicit NetworkNamespaces(std::string folder);
-  ~NetworkNamespaces();
-  NetworkNamespaces(const NetworkNamespaces&) = delete;
-  NetworkNamespaces& operator=(const NetworkNamespaces&) = delete;
 
   std::string path(std::string_view name) const;
   // Errors: denied without CAP_SYS_ADMIN, internal with the system's reason.
@@ -45,7 +42,7 @@ class NetworkNamespaces {
 
  private:
   std::string folder_;
-  boost::asio::thread_pool pool_;
+  BlockingWork work_;
 };
 
 }  // namespace skep::agent
