@@ -36,6 +36,8 @@ const std::vector<MethodInfo>& all_methods() {
       {Method::forward, "Forward", Access::manager, kLarge, kLarge},
       {Method::read_index, "ReadIndex", Access::manager, kSmall, kSmall},
       {Method::join_raft, "JoinRaft", Access::manager, kCertificate, kLarge},
+      {Method::write, "Write", Access::manager, kLarge, kLarge},
+      {Method::get_config, "GetConfig", Access::manager, kSmall, kLarge},
   };
   return methods;
 }

@@ -34,6 +34,8 @@ enum class Method : uint16_t {
   forward = 32,
   read_index = 33,
   join_raft = 34,
+  write = 35,
+  get_config = 36,
 };
 
 // From least to most: each may do what the one before may.

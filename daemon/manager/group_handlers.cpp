@@ -5,6 +5,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
 
+#include "core/model/codec/codec.hpp"
 #include "core/model/codec/common.hpp"
 #include "core/raft/codec/message_codec.hpp"
 #include "daemon/base/clock.hpp"
@@ -39,10 +40,34 @@ Result<raft::RaftId> parse_member(const std::string& text) {
   return member;
 }
 
+struct Asked {
+  model::RequestId id;
+  Write write;
+};
+
+Result<Asked> read_write(const std::string& payload) {
+  rpc::ForwardRequest request;
+  if (!request.ParseFromString(payload)) {
+    return fail(ErrorKind::invalid, "the request can't be decoded");
+  }
+  SKEP_TRY_ASSIGN(const auto id,
+                  codec::decode_id<model::RequestId>(request.request_id(), "request"));
+  if (id.none()) return fail(ErrorKind::invalid, "a write needs an id, which makes repeating safe");
+  SKEP_TRY_ASSIGN(Write write, decode(request));
+  return Asked{id, std::move(write)};
+}
+
+std::string reply_with(std::string result) {
+  rpc::ForwardReply reply;
+  reply.set_result(std::move(result));
+  return reply.SerializeAsString();
+}
+
 }  // namespace
 
 void Manager::register_group_handlers() {
   using transport::Caller;
+  using Reply = asio::awaitable<Result<std::string>>;
   const auto messages = [this, alive = std::weak_ptr(alive_)](
                             Caller caller,
                             std::string payload) -> asio::awaitable<Result<std::string>> {
@@ -51,21 +76,20 @@ void Manager::register_group_handlers() {
   };
   server_->handle(Method::raft, messages);
   server_->handle(Method::snapshot, messages);
-  server_->handle(Method::forward,
-                  [this, alive = std::weak_ptr(alive_)](
-                      Caller, std::string payload) -> asio::awaitable<Result<std::string>> {
-                    if (alive.expired()) {
-                      co_return fail(ErrorKind::cancelled, "this manager is stopping");
-                    }
-                    co_return co_await forwarded(std::move(payload));
-                  });
-  server_->handle(Method::join_raft,
-                  [this, alive = std::weak_ptr(alive_)](
-                      Caller caller, std::string payload) -> asio::awaitable<Result<std::string>> {
-                    if (alive.expired())
-                      co_return fail(ErrorKind::cancelled, "this manager is stopping");
-                    co_return co_await join_raft(std::move(caller), std::move(payload));
-                  });
+  const auto handle = [this](Method method, std::function<Reply(Caller, std::string)> body) {
+    server_->handle(
+        method, [alive = std::weak_ptr(alive_), body](Caller caller, std::string payload) -> Reply {
+          if (alive.expired()) co_return fail(ErrorKind::cancelled, "this manager is stopping");
+          co_return co_await body(std::move(caller), std::move(payload));
+        });
+  };
+  handle(Method::forward,
+         [this](Caller, std::string payload) { return forwarded(std::move(payload)); });
+  handle(Method::write, [this](Caller, std::string payload) { return asked_to_write(payload); });
+  handle(Method::get_config, [this](Caller, std::string payload) { return get_config(payload); });
+  handle(Method::join_raft, [this](Caller caller, std::string payload) {
+    return join_raft(std::move(caller), std::move(payload));
+  });
 }
 
 // RaftRequest and SnapshotRequest are the same on the wire. A message is believed to be of the
@@ -92,16 +116,31 @@ Result<std::string> Manager::take_messages(const transport::Caller& caller,
 }
 
 asio::awaitable<Result<std::string>> Manager::forwarded(std::string payload) {
-  rpc::ForwardRequest request;
+  SKEP_CO_TRY_ASSIGN(Asked asked, read_write(payload));
+  SKEP_CO_TRY_ASSIGN(std::string result, co_await perform_here(std::move(asked.write), asked.id));
+  co_return reply_with(std::move(result));
+}
+
+asio::awaitable<Result<std::string>> Manager::asked_to_write(std::string payload) {
+  SKEP_CO_TRY_ASSIGN(Asked asked, read_write(payload));
+  SKEP_CO_TRY_ASSIGN(std::string result, co_await write(std::move(asked.write), asked.id));
+  co_return reply_with(std::move(result));
+}
+
+asio::awaitable<Result<std::string>> Manager::get_config(std::string payload) {
+  rpc::GetConfigRequest request;
   if (!request.ParseFromString(payload)) {
     co_return fail(ErrorKind::invalid, "the request can't be decoded");
   }
   SKEP_CO_TRY_ASSIGN(const auto id,
-                     codec::decode_id<model::RequestId>(request.request_id(), "request"));
-  SKEP_CO_TRY_ASSIGN(Write write, decode(request));
-  SKEP_CO_TRY_ASSIGN(std::string result, co_await perform_here(std::move(write), id));
-  rpc::ForwardReply reply;
-  reply.set_result(std::move(result));
+                     codec::decode_id<model::ConfigId>(request.config(), "request: config"));
+  const std::weak_ptr<int> alive = alive_;
+  SKEP_CO_TRY(co_await fresh());
+  if (alive.expired()) co_return fail(ErrorKind::cancelled, "this manager is stopping");
+  const store::Row<model::Config> config = queue_->store().config(id);
+  if (!config) co_return fail(ErrorKind::not_found, "config " + id.str() + " not found");
+  rpc::GetConfigReply reply;
+  codec::encode(*config, reply.mutable_config());
   co_return reply.SerializeAsString();
 }
 
@@ -137,7 +176,10 @@ asio::awaitable<Result<std::string>> Manager::perform_here(Write write, model::R
 }
 
 asio::awaitable<Result<std::string>> Manager::write(Write write) {
-  const model::RequestId id{ids_.next()};
+  return this->write(std::move(write), model::RequestId{ids_.next()});
+}
+
+asio::awaitable<Result<std::string>> Manager::write(Write write, model::RequestId id) {
   const auto end = base::mono_now() + kWriteLimit;
   const std::weak_ptr<int> alive = alive_;
   asio::steady_timer pause(loop_);

@@ -71,6 +71,8 @@ class Manager {
   // perform() says. Errors: the write's own; unavailable: there was no leader in time;
   // unknown_outcome: it may have been done.
   asio::awaitable<Result<std::string>> write(Write write);
+  // The same under an id of the asker's making: asked again, it does nothing twice.
+  asio::awaitable<Result<std::string>> write(Write write, model::RequestId id);
   // Resolves when the store is as fresh as the moment of asking. Errors: unavailable.
   asio::awaitable<Status> fresh();
   // The leader's node; none: nobody is known.
@@ -101,6 +103,8 @@ class Manager {
   void register_group_handlers();
   Result<std::string> take_messages(const transport::Caller& caller, const std::string& payload);
   asio::awaitable<Result<std::string>> forwarded(std::string payload);
+  asio::awaitable<Result<std::string>> asked_to_write(std::string payload);
+  asio::awaitable<Result<std::string>> get_config(std::string payload);
   asio::awaitable<Result<std::string>> join_raft(transport::Caller caller, std::string payload);
   asio::awaitable<Result<std::string>> perform_here(Write write, model::RequestId id);
   asio::awaitable<Result<std::string>> get_root();

@@ -46,6 +46,18 @@ struct Encoder {
   void operator()(const RemoveService& from) {
     to->mutable_remove_service()->set_service(codec::encode_id(from.service));
   }
+  void operator()(const CreateConfig& from) {
+    codec::encode(from.spec, to->mutable_create_config()->mutable_spec());
+  }
+  void operator()(const UpdateConfig& from) {
+    rpc::UpdateConfigWrite* out = to->mutable_update_config();
+    out->set_config(codec::encode_id(from.config));
+    out->set_version(from.version);
+    codec::encode(from.spec, out->mutable_spec());
+  }
+  void operator()(const RemoveConfig& from) {
+    to->mutable_remove_config()->set_config(codec::encode_id(from.config));
+  }
   void operator()(const AdmitNode& from) {
     model::Node row;
     row.id = from.node;
@@ -88,6 +100,16 @@ Result<Write> decode_service(const rpc::UpdateServiceWrite& from) {
   return UpdateService{id, from.version(), std::move(spec)};
 }
 
+Result<model::ConfigId> config_id(const std::string& bytes) {
+  return codec::decode_id<model::ConfigId>(bytes, "forward: config");
+}
+
+Result<Write> decode_config(const rpc::UpdateConfigWrite& from) {
+  SKEP_TRY_ASSIGN(const model::ConfigId id, config_id(from.config()));
+  SKEP_TRY_ASSIGN(model::ConfigSpec spec, codec::decode(from.spec()));
+  return UpdateConfig{id, from.version(), std::move(spec)};
+}
+
 Result<Write> decode_admitted(const rpc::AdmitNodeWrite& from) {
   SKEP_TRY_ASSIGN(const model::Node row, codec::decode(from.node()));
   return AdmitNode{row.id, row.spec.role, row.spec.availability, row.certificate_expires_at,
@@ -124,6 +146,16 @@ Result<Write> decode(const rpc::ForwardRequest& from) {
       SKEP_TRY_ASSIGN(const auto id, codec::decode_id<model::ServiceId>(
                                          from.remove_service().service(), "forward: service"));
       return RemoveService{id};
+    }
+    case rpc::ForwardRequest::kCreateConfig: {
+      SKEP_TRY_ASSIGN(model::ConfigSpec spec, codec::decode(from.create_config().spec()));
+      return CreateConfig{std::move(spec)};
+    }
+    case rpc::ForwardRequest::kUpdateConfig:
+      return decode_config(from.update_config());
+    case rpc::ForwardRequest::kRemoveConfig: {
+      SKEP_TRY_ASSIGN(const model::ConfigId id, config_id(from.remove_config().config()));
+      return RemoveConfig{id};
     }
     case rpc::ForwardRequest::kAdmitNode:
       return decode_admitted(from.admit_node());

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/planner/config_requests.hpp"
 #include "core/planner/requests.hpp"
 
 namespace skep::manager {
@@ -66,6 +67,16 @@ struct Performer {
   }
   Result<std::string> operator()(const RemoveService& write) {
     return nothing(planner::remove_service(draft, write.service));
+  }
+  Result<std::string> operator()(const CreateConfig& write) {
+    SKEP_TRY_ASSIGN(const model::ConfigId made, planner::create_config(draft, write.spec, ids));
+    return made.str();
+  }
+  Result<std::string> operator()(const UpdateConfig& write) {
+    return nothing(planner::update_config(draft, write.config, write.version, write.spec));
+  }
+  Result<std::string> operator()(const RemoveConfig& write) {
+    return nothing(planner::remove_config(draft, write.config));
   }
   Result<std::string> operator()(const AdmitNode& write) {
     planner::admit_node(draft, write.node, write.role, write.availability,

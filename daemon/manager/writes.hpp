@@ -51,6 +51,17 @@ struct UpdateService {
 struct RemoveService {
   model::ServiceId service;
 };
+struct CreateConfig {
+  model::ConfigSpec spec;
+};
+struct UpdateConfig {
+  model::ConfigId config;
+  uint64_t version = 0;
+  model::ConfigSpec spec;
+};
+struct RemoveConfig {
+  model::ConfigId config;
+};
 struct AdmitNode {
   model::NodeId node;
   model::NodeRole role = model::NodeRole::worker;
@@ -69,8 +80,9 @@ struct LeaveGroup {
   model::NodeId node;
 };
 
-using Write = std::variant<UpdateCluster, UpdateNode, RemoveNode, CreateService, UpdateService,
-                           RemoveService, AdmitNode, JoinGroup, LeaveGroup>;
+using Write =
+    std::variant<UpdateCluster, UpdateNode, RemoveNode, CreateService, UpdateService, RemoveService,
+                 CreateConfig, UpdateConfig, RemoveConfig, AdmitNode, JoinGroup, LeaveGroup>;
 
 // What the leader knows beside the rows.
 struct GroupFacts {
@@ -79,7 +91,7 @@ struct GroupFacts {
 };
 
 // Changes the draft, or returns an error and leaves it as it was. The text is what was made: the id
-// of a service or, of JoinGroup, the raft id; empty otherwise.
+// of a service or config or, of JoinGroup, the raft id; empty otherwise.
 Result<std::string> perform(const Write& write, store::Draft& draft, const GroupFacts& facts,
                             model::IdSource& ids, model::WallTime now);
 

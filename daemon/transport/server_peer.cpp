@@ -32,7 +32,9 @@ static_assert(same_number(rpc::METHOD_GET_ROOT, Method::get_root) &&
               same_number(rpc::METHOD_SNAPSHOT, Method::snapshot) &&
               same_number(rpc::METHOD_FORWARD, Method::forward) &&
               same_number(rpc::METHOD_READ_INDEX, Method::read_index) &&
-              same_number(rpc::METHOD_JOIN_RAFT, Method::join_raft));
+              same_number(rpc::METHOD_JOIN_RAFT, Method::join_raft) &&
+              same_number(rpc::METHOD_WRITE, Method::write) &&
+              same_number(rpc::METHOD_GET_CONFIG, Method::get_config));
 
 }  // namespace
 

@@ -17,8 +17,9 @@ TEST_CASE("anyone may fetch the root and ask for a certificate, and nothing else
 }
 
 TEST_CASE("a worker may not call what belongs to the managers") {
-  const std::set<Method> closed = {Method::raft, Method::snapshot, Method::forward,
-                                   Method::read_index, Method::join_raft};
+  const std::set<Method> closed = {Method::raft,       Method::snapshot,  Method::forward,
+                                   Method::read_index, Method::join_raft, Method::write,
+                                   Method::get_config};
   for (const MethodInfo& method : all_methods()) {
     CHECK(may_call(access_of(NodeRole::worker), method.method) == !closed.contains(method.method));
     CHECK(may_call(access_of(NodeRole::manager), method.method));

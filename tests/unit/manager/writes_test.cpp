@@ -96,6 +96,11 @@ TEST_CASE("every write comes over the wire as it went in") {
   node.availability = model::NodeAvailability::drain;
   const NodeId id{{5, 6}};
   const model::ServiceId service_id{{7, 8}};
+  model::ConfigSpec config;
+  config.name = "nginx.conf";
+  config.data = std::string("\0worker", 7);
+  config.labels = {{"a", "b"}};
+  const model::ConfigId config_id{{9, 10}};
   const std::vector<Write> writes = {
       UpdateCluster{model::ClusterId{{1, 2}}, 40, cluster, trust},
       UpdateNode{id, 41, node},
@@ -103,6 +108,9 @@ TEST_CASE("every write comes over the wire as it went in") {
       CreateService{service},
       UpdateService{service_id, 42, service},
       RemoveService{service_id},
+      CreateConfig{config},
+      UpdateConfig{config_id, 43, config},
+      RemoveConfig{config_id},
       AdmitNode{id, NodeRole::manager, model::NodeAvailability::pause, {99}, {"subject", "key"}},
       JoinGroup{id, "10.0.0.9:2377", RaftId{3}},
       LeaveGroup{id}};
@@ -202,4 +210,28 @@ TEST_CASE("a manager is removed only after it was demoted") {
   const auto removed = group.ask(RemoveNode{group.node(2)->id, true});
   REQUIRE_FALSE(removed);
   CHECK_THAT(removed.error().message, Catch::Contains("must be demoted"));
+}
+
+TEST_CASE("a config is made once, keeps its data, and goes") {
+  Group group;
+  model::ConfigSpec spec;
+  spec.name = "nginx.conf";
+  spec.data = "worker_processes 1;";
+  const Result<std::string> made = group.ask(CreateConfig{spec});
+  REQUIRE(made);
+  const auto id = model::ConfigId::parse(*made);
+  REQUIRE(id);
+  CHECK(group.store.config(*id)->spec == spec);
+  CHECK(group.ask(CreateConfig{spec}).error().kind == ErrorKind::conflict);
+  const uint64_t version = group.store.config(*id)->meta.version;
+  model::ConfigSpec other = spec;
+  other.data = "worker_processes 2;";
+  CHECK(group.ask(UpdateConfig{*id, version, other}).error().kind == ErrorKind::invalid);
+  other = spec;
+  other.labels = {{"a", "b"}};
+  CHECK(group.ask(UpdateConfig{*id, version, other}));
+  CHECK(group.store.config(*id)->spec == other);
+  CHECK(group.ask(RemoveConfig{*id}));
+  CHECK_FALSE(group.store.config(*id));
+  CHECK(group.ask(RemoveConfig{*id}).error().kind == ErrorKind::not_found);
 }
