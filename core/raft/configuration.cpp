@@ -1,6 +1,7 @@
-// Members and their history; see the header. The bytes are: version 2, then voters, learners and
-// outgoing voters, each as a count and that many ids; each number 8 bytes, least significant first.
-// Version 1 had no outgoing voters and is still read.
+// Members and their history; see the header. The bytes are: version 3, then voters, learners and
+// outgoing voters, each as a count and that many ids, then the disks, a count and that many pairs
+// of id and incarnation; each number 8 bytes, least significant first. Version 2 had no disks and
+// version 1 no outgoing voters; both are still read.
 // SPDX-License-Identifier: Apache-2.0
 #include "core/raft/configuration.hpp"
 
@@ -9,7 +10,8 @@
 namespace skep::raft {
 namespace {
 
-constexpr uint64_t kVersion = 2;
+constexpr uint64_t kVersion = 3;
+constexpr uint64_t kVersionWithoutDisks = 2;
 constexpr uint64_t kVersionWithoutOutgoing = 1;
 
 void put(uint64_t number, std::string* to) {
@@ -24,12 +26,15 @@ Result<uint64_t> take(std::string_view* from) {
   return number;
 }
 
-Result<std::vector<RaftId>> take_members(std::string_view* from) {
+Result<uint64_t> take_count(std::string_view* from) {
   SKEP_TRY_ASSIGN(const uint64_t count, take(from));
-  if (count > kMembersMax) {
-    return fail(ErrorKind::invalid,
-                "raft configuration: " + std::to_string(count) + " members are too many");
-  }
+  if (count <= kMembersMax) return count;
+  return fail(ErrorKind::invalid,
+              "raft configuration: " + std::to_string(count) + " members are too many");
+}
+
+Result<std::vector<RaftId>> take_members(std::string_view* from) {
+  SKEP_TRY_ASSIGN(const uint64_t count, take_count(from));
   std::vector<RaftId> members;
   for (uint64_t i = 0; i < count; ++i) {
     SKEP_TRY_ASSIGN(const uint64_t id, take(from));
@@ -38,21 +43,35 @@ Result<std::vector<RaftId>> take_members(std::string_view* from) {
   return members;
 }
 
+Result<std::vector<MemberDisk>> take_disks(std::string_view* from) {
+  SKEP_TRY_ASSIGN(const uint64_t count, take_count(from));
+  std::vector<MemberDisk> disks;
+  for (uint64_t i = 0; i < count; ++i) {
+    SKEP_TRY_ASSIGN(const uint64_t id, take(from));
+    SKEP_TRY_ASSIGN(const uint64_t incarnation, take(from));
+    disks.push_back({{id}, {incarnation}});
+  }
+  return disks;
+}
+
 bool holds(const std::vector<RaftId>& members, RaftId id) {
   return std::binary_search(members.begin(), members.end(), id);
 }
 
 Result<Configuration> parse(std::string_view bytes) {
   SKEP_TRY_ASSIGN(const uint64_t version, take(&bytes));
-  if (version != kVersion && version != kVersionWithoutOutgoing) {
+  if (version > kVersion || version < kVersionWithoutOutgoing) {
     return fail(ErrorKind::unimplemented,
                 "raft configuration: version " + std::to_string(version) + " is not known here");
   }
   Configuration configuration;
   SKEP_TRY_ASSIGN(configuration.voters, take_members(&bytes));
   SKEP_TRY_ASSIGN(configuration.learners, take_members(&bytes));
-  if (version == kVersion) {
+  if (version >= kVersionWithoutDisks) {
     SKEP_TRY_ASSIGN(configuration.outgoing, take_members(&bytes));
+  }
+  if (version >= kVersion) {
+    SKEP_TRY_ASSIGN(configuration.disks, take_disks(&bytes));
   }
   if (!bytes.empty()) return fail(ErrorKind::invalid, "raft configuration: bytes left over");
   return configuration;
@@ -84,6 +103,13 @@ std::vector<RaftId> Configuration::members() const {
   return all;
 }
 
+Incarnation Configuration::disk_of(RaftId id) const {
+  for (const MemberDisk& disk : disks) {
+    if (disk.member == id) return disk.incarnation;
+  }
+  return {};
+}
+
 Status check(const Configuration& configuration) {
   for (const auto* half :
        {&configuration.voters, &configuration.learners, &configuration.outgoing}) {
@@ -101,6 +127,13 @@ Status check(const Configuration& configuration) {
       return fail(ErrorKind::invalid, "raft configuration: a learner is also a voter");
     }
   }
+  RaftId last;
+  for (const MemberDisk& disk : configuration.disks) {
+    if (disk.member <= last || !disk.incarnation || !configuration.contains(disk.member)) {
+      return fail(ErrorKind::invalid, "raft configuration: a disk that is no member's");
+    }
+    last = disk.member;
+  }
   return {};
 }
 
@@ -111,6 +144,11 @@ std::string encode(const Configuration& configuration) {
        {&configuration.voters, &configuration.learners, &configuration.outgoing}) {
     put(members->size(), &bytes);
     for (const RaftId id : *members) put(id.value, &bytes);
+  }
+  put(configuration.disks.size(), &bytes);
+  for (const MemberDisk& disk : configuration.disks) {
+    put(disk.member.value, &bytes);
+    put(disk.incarnation.value, &bytes);
   }
   return bytes;
 }

@@ -30,6 +30,15 @@ struct Number {
 
 // Names a member for good: an id that was removed never comes back. Zero is nobody.
 using RaftId = Number<struct RaftIdTag>;
+// Of a member's disk: another one when it is wiped. Zero: not told.
+using Incarnation = Number<struct IncarnationTag>;
+
+// On which disk a member promised what it promised.
+struct MemberDisk {
+  RaftId member;
+  Incarnation incarnation;
+  bool operator==(const MemberDisk&) const = default;
+};
 
 // Joint while `outgoing` is not empty: electing and committing then take a majority of both halves
 // (Ongaro's dissertation, 4.3).
@@ -37,6 +46,10 @@ struct Configuration {
   std::vector<RaftId> voters;    // sorted, without doubles
   std::vector<RaftId> learners;  // as above, and disjoint from the voters
   std::vector<RaftId> outgoing;  // as above: the voters before; may meet the two others
+  // By member, each at most once. A member stands here from the entry on that makes it a voter, and
+  // as long as it is a member: what it votes and acknowledges counts when it comes from that disk
+  // and from no other, whoever leads and whoever was restarted (docs/decisions/0009).
+  std::vector<MemberDisk> disks = {};
   bool operator==(const Configuration&) const = default;
 
   bool is_joint() const { return !outgoing.empty(); }
@@ -46,13 +59,15 @@ struct Configuration {
   bool contains(RaftId id) const { return is_voter(id) || is_learner(id); }
   // Everyone, sorted, without doubles.
   std::vector<RaftId> members() const;
+  // The disk this member is known by; zero: it is not known by one.
+  Incarnation disk_of(RaftId id) const;
 };
 
 // Members more than these would make an entry that can't be.
 inline constexpr size_t kMembersMax = 1000;
 
-// What an entry may hold: sorted, no doubles, disjoint, bounded, at least one voter. Error:
-// invalid.
+// What an entry may hold: sorted, no doubles, disjoint, bounded, at least one voter, disks of
+// members only. Error: invalid.
 Status check(const Configuration& configuration);
 
 std::string encode(const Configuration& configuration);

@@ -35,8 +35,11 @@ bool Raft::leader_is_alive(Tick now) const {
 // Not while a snapshot is installed or a vote could not be made durable, and only a voter: also one
 // that the log votes out by entries which may not be committed. It can be the only one that has
 // those entries and so the only one that can win, if by the votes of others alone (Ongaro's
-// dissertation, 4.2.2).
+// dissertation, 4.2.2). Whoever finds itself in the log with another disk is not that member: what
+// the other disk promised is not known here.
 bool Raft::may_campaign(Tick now) const {
+  const Incarnation known = log_.configuration().disk_of(options_.self);
+  if (known && known != options_.incarnation) return false;
   return log_.is_voter_since(commit_, options_.self) && !arrival_is_complete() &&
          !disk_is_stalled(now);
 }

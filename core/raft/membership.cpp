@@ -33,15 +33,17 @@ void Raft::on(const ChangeConfiguration& change, Tick now, Output& out) {
   if (leader->handover) {
     return drop({ErrorKind::unavailable, "this manager is handing over its lead"});
   }
-  if (Status may = may_change_to(change.configuration, now); !may) return drop(may.error());
-  const std::vector<RaftId> voters = log_.configuration().voters;
   Configuration next = change.configuration;
+  next.disks = disks_for(next);
+  if (Status may = may_change_to(next, now); !may) return drop(may.error());
+  const std::vector<RaftId> voters = log_.configuration().voters;
   if (next.voters == voters) {
     const Index index = append(EntryKind::configuration, encode(next), now);
     leader->waiting.push_back({index, change.id});
     return;
   }
   next.outgoing = voters;
+  next.disks = disks_for(next);
   append(EntryKind::configuration, encode(next), now);
   leader->member_change = change.id;
 }
@@ -78,6 +80,24 @@ Status Raft::may_change_to(const Configuration& wanted, Tick now) const {
   return {};
 }
 
+// What is known stays as long as the member does. One that becomes a voter has been heard of, or it
+// would not have caught up.
+std::vector<MemberDisk> Raft::disks_for(const Configuration& wanted) const {
+  std::vector<MemberDisk> disks;
+  for (const RaftId id : wanted.members()) {
+    Incarnation incarnation = log_.configuration().disk_of(id);
+    const auto heard = incarnations_.find(id);
+    if (!incarnation && wanted.is_voter(id) && heard != incarnations_.end()) {
+      incarnation = heard->second;
+    }
+    if (!incarnation && wanted.is_voter(id) && id == options_.self) {
+      incarnation = options_.incarnation;
+    }
+    if (incarnation) disks.push_back({id, incarnation});
+  }
+  return disks;
+}
+
 // Keeps one Progress for each other member, and for a while for those that were removed: they
 // should learn of it, or they would go on asking for votes.
 void Raft::track_members(Tick now) {
@@ -103,6 +123,7 @@ void Raft::advance_membership(Tick now, Output&) {
   if (log_.configuration_index() > commit_) return;
   Configuration final = present;
   final.outgoing.clear();
+  final.disks = disks_for(final);
   const Index index = append(EntryKind::configuration, encode(final), now);
   if (!leader->member_change) return;
   leader->waiting.push_back({index, *leader->member_change});

@@ -12,7 +12,7 @@
 namespace skep::raft {
 namespace {
 
-// Incarnations remembered: members, and those who were or may become one.
+// Incarnations kept in mind: of members, and of those who were or may become one.
 constexpr size_t kIncarnationsMax = 2 * kMembersMax;
 
 std::string member(RaftId id) {
@@ -184,12 +184,17 @@ Status Raft::admit(const Message& message) {
     return fail(ErrorKind::denied, "meant for " + member(message.to));
   }
   SKEP_TRY(check_shape(message));
-  const auto known = incarnations_.find(message.from);
-  if (known == incarnations_.end()) {
+  // Of a voter the log knows it. Of whoever is none yet it is kept in mind, so that the log can be
+  // told when it becomes one, and so that a learner does not change its disk in between.
+  const Incarnation logged = log_.configuration().disk_of(message.from);
+  const auto heard = incarnations_.find(message.from);
+  if (!logged && heard == incarnations_.end()) {
     if (incarnations_.size() < kIncarnationsMax) {
       incarnations_.emplace(message.from, message.incarnation);
     }
-  } else if (known->second != message.incarnation) {
+    return {};
+  }
+  if (message.incarnation != (logged ? logged : heard->second)) {
     return fail(ErrorKind::denied, member(message.from) +
                                        " came back with another disk; it has to join anew, under "
                                        "an id of its own");

@@ -168,6 +168,7 @@ class Raft {
 
   // --- membership.cpp
   Status may_change_to(const Configuration& wanted, Tick now) const;
+  std::vector<MemberDisk> disks_for(const Configuration& wanted) const;
   void track_members(Tick now);
   void advance_membership(Tick now, Output& out);
   void advance_handover(Tick now, Output& out);
@@ -184,7 +185,7 @@ class Raft {
   Tick persist_asked_at_;
   std::optional<RaftId> granted_to_;  // a vote whose reply waits for the disk
   std::optional<Arrival> arrival_;
-  std::map<RaftId, Incarnation> incarnations_;
+  std::map<RaftId, Incarnation> incarnations_;  // of whom the log does not know it
   // Names reads towards the leader. Begins at random: a reply to a request of an earlier run of
   // this process must not answer one of this run.
   ReadId wire_read_;

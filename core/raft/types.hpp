@@ -20,14 +20,13 @@
 
 namespace skep::raft {
 
-using Term = Number<struct TermTag>;                // zero: before the first election
-using Index = Number<struct IndexTag>;              // of the log; the first entry is 1
-using Tick = Number<struct TickTag>;                // 50 ms in the daemon, virtual in the simulator
-using Epoch = Number<struct EpochTag>;              // names one persist; never repeats in a run
-using Incarnation = Number<struct IncarnationTag>;  // of a member's disk: another one when wiped
-using Generation = Number<struct GenerationTag>;    // of the group: grows when one is forced anew
-using ProposalId = Number<struct ProposalTag>;      // chosen by the proposer, unique in a run
-using ReadId = Number<struct ReadTag>;              // chosen by the reader, unique in a run
+using Term = Number<struct TermTag>;              // zero: before the first election
+using Index = Number<struct IndexTag>;            // of the log; the first entry is 1
+using Tick = Number<struct TickTag>;              // 50 ms in the daemon, virtual in the simulator
+using Epoch = Number<struct EpochTag>;            // names one persist; never repeats in a run
+using Generation = Number<struct GenerationTag>;  // of the group: grows when one is forced anew
+using ProposalId = Number<struct ProposalTag>;    // chosen by the proposer, unique in a run
+using ReadId = Number<struct ReadTag>;            // chosen by the reader, unique in a run
 
 // --- bounds --------------------------------------------------------------------------------
 
@@ -172,10 +171,10 @@ struct Propose {
   ProposalId id;
   std::string bytes;
 };
-// Asks for other members. A change of voters goes through a joint configuration, which is left by
-// itself; the answer comes with the entry that leaves it. Dropped (precondition) while another
-// change is not over, before the leader has committed an entry of its own term, and when a new
-// voter is not a learner that has caught up.
+// Asks for other members; their disks are filled in by the leader, who has heard of them. A change
+// of voters goes through a joint configuration, which is left by itself; the answer comes with the
+// entry that leaves it. Dropped (precondition) while another change is not over, before the leader
+// has committed an entry of its own term, and when a new voter is not a learner that has caught up.
 struct ChangeConfiguration {
   ProposalId id;
   Configuration configuration;  // as it will be in the end; not joint

@@ -9,6 +9,7 @@
 #include "core/planner/requests.hpp"
 #include "daemon/base/clock.hpp"
 #include "daemon/base/log.hpp"
+#include "daemon/base/random_ids.hpp"
 #include "daemon/manager/session.hpp"
 #include "daemon/storage/sqlite_log_store.hpp"
 
@@ -61,21 +62,27 @@ bool concerns_members(const store::Replaced<model::Node>& change) {
   return wanted || seen(change.before) != seen(change.after);
 }
 
+// Names the disk that the log is made on: one that is made anew under an old id is not believed.
+raft::Incarnation new_incarnation() {
+  return {base::RandomIds().next().low | 1};
+}
+
 }  // namespace
 
 Status Manager::found(const ManagerOptions& options) {
   SKEP_TRY_ASSIGN(const auto log, storage::open_sqlite_log_store(options.log_path));
   const storage::Identity identity{options.credentials.identity.cluster,
                                    options.credentials.identity.node, kFirstMember,
-                                   raft::Incarnation{1}, raft::Generation{1}};
-  return log->initialise(identity, raft::Configuration{{kFirstMember}, {}});
+                                   new_incarnation(), raft::Generation{1}};
+  const raft::MemberDisk disk{kFirstMember, identity.incarnation};
+  return log->initialise(identity, raft::Configuration{{kFirstMember}, {}, {}, {disk}});
 }
 
 Status Manager::prepare(const ManagerOptions& options, raft::RaftId member,
                         raft::Generation generation) {
   SKEP_TRY_ASSIGN(const auto log, storage::open_sqlite_log_store(options.log_path));
   storage::Identity identity{options.credentials.identity.cluster,
-                             options.credentials.identity.node, member, raft::Incarnation{1}};
+                             options.credentials.identity.node, member, new_incarnation()};
   identity.generation = generation;
   return log->initialise(identity, raft::Configuration{});
 }

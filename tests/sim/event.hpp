@@ -70,7 +70,7 @@ struct TroubleOver {
 struct CutOver {
   uint64_t cut;
 };
-enum class FaultKind : uint8_t { cut, crash, power_cut, pause, disk, rot, count };
+enum class FaultKind : uint8_t { cut, crash, power_cut, pause, disk, rot, wipe, count };
 struct FaultDue {
   FaultKind kind;
 };

@@ -31,6 +31,8 @@ uint64_t Faults::mean_us(FaultKind kind) const {
       return profile.disk_trouble_every_us;
     case FaultKind::rot:
       return profile.rot_every_us;
+    case FaultKind::wipe:
+      return profile.wipe_every_us;
     case FaultKind::count:
       break;
   }
@@ -62,6 +64,8 @@ void Faults::strike(FaultKind kind) {
       return trouble_disk();
     case FaultKind::rot:
       return rot_one();
+    case FaultKind::wipe:
+      return wipe_one();
     case FaultKind::count:
       return;
   }
@@ -144,9 +148,18 @@ void Faults::over(const TroubleOver& trouble) {
 void Faults::rot_one() {
   const int victim = world_.any_host();
   Host& host = world_.host(victim);
-  if (!host.running() || host.lost() || !world_.membership().may_lose(host.member())) return;
+  if (!host.running() || !host.is_well() || !world_.membership().may_lose(host.member())) return;
   host.rot();
   world_.restart_later(victim);
+}
+
+// The daemon is refused its old id when its log is gone; this one does not ask.
+void Faults::wipe_one() {
+  const int victim = world_.any_host();
+  Host& host = world_.host(victim);
+  if (!host.running() || !host.is_well() || !world_.membership().may_lose(host.member())) return;
+  world_.note(What::disk_fault, victim, {host.member().value}, "wiped");
+  host.come_back_blank(world_.membership().next_incarnation());
 }
 
 void Faults::heal() {

@@ -1,7 +1,8 @@
 // The hand that breaks things, at times and in ways the seed decides.
 //
 // Each kind of fault comes back at random distances around its mean. The trouble it makes ends by
-// itself after a while, except for a disk that has rotted; heal() ends all of it at once.
+// itself after a while, except for a disk that has rotted or was wiped; heal() ends all of it at
+// once.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -30,6 +31,7 @@ class Faults {
   void pause_one();
   void trouble_disk();
   void rot_one();
+  void wipe_one();
   void set_clock(int host);
 
   World& world_;

@@ -111,6 +111,18 @@ void Host::wipe() {
   member_ = {};
   lost_ = false;
   rotten_ = false;
+  impostor_ = false;
+}
+
+void Host::come_back_blank(raft::Incarnation incarnation) {
+  crash();
+  world_.checker().disown(member_);
+  disk_->wipe();
+  disk_->faults() = {};
+  impostor_ = true;
+  const Status made = disk_->format(member_, incarnation, {});
+  SKEP_ASSERT(made.has_value(), "a disk without faults takes a new log");
+  start();
 }
 
 void Host::rot() {

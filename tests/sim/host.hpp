@@ -35,6 +35,8 @@ class Host {
   void crash();
   // The process ends and the disk is blank.
   void wipe();
+  // The same, and a process under the old id starts on a new log.
+  void come_back_blank(raft::Incarnation incarnation);
   // The next output is carried out up to this many of its parts; then the process crashes.
   void crash_within(uint64_t parts) { parts_left_ = parts; }
 
@@ -52,7 +54,9 @@ class Host {
   bool lost() const { return lost_; }
   // It will be found damaged when it is read again.
   void rot();
-  bool is_well() const { return member_ && !lost_ && !rotten_; }
+  // It has another disk than the member whose id it goes by: nobody may heed it.
+  bool impostor() const { return impostor_; }
+  bool is_well() const { return member_ && !lost_ && !rotten_ && !impostor_; }
   raft::RaftId member() const { return member_; }
   // Requires: running().
   const raft::Raft& raft() const;
@@ -100,6 +104,7 @@ class Host {
   raft::RaftId member_;
   bool lost_ = false;
   bool rotten_ = false;
+  bool impostor_ = false;
   uint64_t run_ = 0;
   std::optional<uint64_t> parts_left_;
   std::unique_ptr<Process> process_;

@@ -51,6 +51,7 @@ void Checker::forget(raft::RaftId id) {
 // --- disks -----------------------------------------------------------------------------------
 
 void Checker::started(const Contents& found) {
+  if (disowned_.contains(found.member)) return;
   Member& of = member(found.member);
   const Member before = std::move(of);
   of = {};
@@ -89,6 +90,7 @@ void Checker::install(Member& to, const raft::SnapshotPointer& at_end) {
 }
 
 void Checker::asked(raft::RaftId id, const raft::Persist& batch, const raft::Raft& raft) {
+  if (disowned_.contains(id)) return;
   Member& of = member(id);
   if (batch.hard_state.term < of.asked.term) fail(who(id) + " writes an older term (7)");
   if (batch.hard_state.term == of.asked.term && of.asked.vote &&
@@ -124,6 +126,7 @@ void Checker::asked(raft::RaftId id, const raft::Persist& batch, const raft::Raf
 }
 
 void Checker::durable(raft::RaftId id, const raft::Persist& batch) {
+  if (disowned_.contains(id)) return;
   Member& of = member(id);
   of.durable = batch.hard_state;
   of.durable_last = of.log.size() - 1;
@@ -186,6 +189,7 @@ void Checker::check_truncation(const Member& of, raft::RaftId id, raft::Index fr
 // --- messages --------------------------------------------------------------------------------
 
 void Checker::sent(const raft::Message& message) {
+  if (disowned_.contains(message.from)) return;
   const Member& from = member(message.from);
   if (const auto* vote = std::get_if<raft::VoteReply>(&message.body)) {
     if (!vote->granted || vote->pre_vote) return;
@@ -235,6 +239,10 @@ void Checker::check_sent(const Member& from, const raft::Message& message,
 // --- steps -----------------------------------------------------------------------------------
 
 void Checker::stepped(const raft::Raft& raft, const raft::Output& out) {
+  if (disowned_.contains(raft.self())) {
+    if (raft.is_leader()) fail(who(raft.self()) + " leads with another disk than it is known by");
+    return;
+  }
   Member& of = member(raft.self());
   if (raft.term() < of.term) fail(who(raft.self()) + ": its term goes back (7)");
   if (raft.commit() < of.commit) fail(who(raft.self()) + ": its commit index goes back (7)");
@@ -326,6 +334,7 @@ void Checker::extend_truth(const raft::Entry& entry, uint64_t chain) {
 
 void Checker::applied(raft::RaftId id, raft::Index index, const Applied* applied,
                       std::optional<uint64_t> state_hash) {
+  if (disowned_.contains(id)) return;
   if (index.value >= truth_.size()) return fail(who(id) + " applies what nobody committed");
   Truth& truth = truth_[index.value];
   if (applied != nullptr) {
@@ -340,6 +349,7 @@ void Checker::applied(raft::RaftId id, raft::Index index, const Applied* applied
 }
 
 void Checker::loaded(raft::RaftId id, const raft::SnapshotPointer& pointer, uint64_t state_hash) {
+  if (disowned_.contains(id)) return;
   Member& of = member(id);
   of.handed_out = pointer.index;
   applied(id, pointer.index, nullptr, state_hash);

@@ -32,6 +32,9 @@ class Checker {
   void started(const Contents& found);
   // The member's disk is gone for good.
   void forget(raft::RaftId member);
+  // Its disk is gone, and what goes by its id from now on is not of the group: it is not looked at,
+  // but must never lead. What the disk had counts for what was committed by it.
+  void disown(raft::RaftId member) { disowned_.insert(member); }
   void asked(raft::RaftId member, const raft::Persist& batch, const raft::Raft& raft);
   void durable(raft::RaftId member, const raft::Persist& batch);
   void sent(const raft::Message& message);
@@ -96,6 +99,7 @@ class Checker {
   std::map<raft::Term, raft::RaftId> leaders_;
   std::map<std::pair<raft::RaftId, raft::Term>, raft::RaftId> votes_;
   std::unique_ptr<StateMachine> machine_;  // applies the truth
+  std::set<raft::RaftId> disowned_;
   std::set<uint64_t> refused_;
   std::set<uint64_t> attempts_;                                // that were committed
   std::map<std::pair<uint64_t, uint64_t>, uint64_t> effects_;  // by client and sequence

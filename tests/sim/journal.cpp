@@ -51,16 +51,6 @@ uint64_t rounded(uint64_t bytes) {
   return (bytes + kSectorBytes - 1) / kSectorBytes * kSectorBytes;
 }
 
-void put(Writer& out, const std::vector<raft::RaftId>& members) {
-  out.number(members.size());
-  for (const raft::RaftId id : members) out.number(id.value);
-}
-std::vector<raft::RaftId> take_members(Reader& in) {
-  std::vector<raft::RaftId> members;
-  for (uint64_t left = in.number(); left > 0 && in.ok(); --left) members.push_back({in.number()});
-  return members;
-}
-
 void put(Writer& out, const raft::HardState& state) {
   out.number(state.term.value);
   out.number(state.vote.value);
@@ -78,9 +68,7 @@ std::string head_payload(const Contents& contents) {
   const raft::SnapshotPointer& at = contents.restored.snapshot;
   out.number(at.index.value);
   out.number(at.term.value);
-  put(out, at.configuration.voters);
-  put(out, at.configuration.learners);
-  put(out, at.configuration.outgoing);
+  out.text(raft::encode(at.configuration));
   out.text(contents.state);
   return std::move(out.bytes());
 }
@@ -112,10 +100,10 @@ bool take_head(std::string_view payload, Contents& contents) {
   raft::SnapshotPointer& at = contents.restored.snapshot;
   at.index = {in.number()};
   at.term = {in.number()};
-  at.configuration.voters = take_members(in);
-  at.configuration.learners = take_members(in);
-  at.configuration.outgoing = take_members(in);
+  Result<raft::Configuration> configuration = raft::decode_first_configuration(in.text());
   contents.state = std::string(in.text());
+  if (!configuration) return false;
+  at.configuration = std::move(*configuration);
   return in.at_end();
 }
 

@@ -25,12 +25,15 @@ void take(std::vector<raft::RaftId>& from, raft::RaftId id) {
 
 void Membership::found() {
   raft::SnapshotPointer first;
-  for (uint64_t i = 1; i <= world_.profile().voters; ++i) first.configuration.voters.push_back({i});
+  for (uint64_t i = 1; i <= world_.profile().voters; ++i) {
+    first.configuration.voters.push_back({i});
+    first.configuration.disks.push_back({{i}, next_incarnation()});
+  }
   last_member_ = world_.profile().voters;
   for (const raft::RaftId id : first.configuration.voters) {
     const int host = static_cast<int>(id.value) - 1;
     world_.network().moved(id, host);
-    world_.host(host).found(id, {++last_incarnation_}, first);
+    world_.host(host).found(id, first.configuration.disk_of(id), first);
   }
 }
 
@@ -82,7 +85,7 @@ raft::RaftId Membership::join() {
     if (!host.blank()) continue;
     const raft::RaftId id{++last_member_};
     world_.network().moved(id, i);
-    host.found(id, {++last_incarnation_}, {});
+    host.found(id, next_incarnation(), {});
     return id;
   }
   reclaim();
@@ -91,7 +94,7 @@ raft::RaftId Membership::join() {
 
 std::optional<raft::Configuration> Membership::next(const raft::Configuration& now) {
   Random& random = world_.random();
-  raft::Configuration to{now.voters, now.learners, {}};
+  raft::Configuration to{now.voters, now.learners, {}, {}};
   const auto any = [&](const std::vector<raft::RaftId>& of) { return of[random.below(of.size())]; };
   // Damaged members go first: they are of no use to anybody.
   for (const raft::RaftId id : now.members()) {

@@ -31,6 +31,7 @@ class Membership {
   // Whether a group could still decide if this member's disk were gone too.
   bool may_lose(raft::RaftId member) const;
   bool change_is_pending() const { return pending_.has_value(); }
+  raft::Incarnation next_incarnation() { return {++last_incarnation_}; }
 
  private:
   struct Pending {

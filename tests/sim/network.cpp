@@ -83,10 +83,18 @@ void Network::send(int from, raft::Message message) {
 }
 
 void Network::send_foreign(raft::Message message, uint64_t delay) {
-  if (world_.random().below(2) == 0) {
-    message.cluster = {{2, 2}};
-  } else {
-    message.generation = message.generation.previous();
+  // The first members know each other's disks as long as they are members.
+  const bool knows_disk = std::max(message.from, message.to).value <= world_.profile().voters;
+  switch (world_.random().below(knows_disk ? 3 : 2)) {
+    case 0:
+      message.cluster = {{2, 2}};
+      break;
+    case 1:
+      message.generation = message.generation.previous();
+      break;
+    default:
+      message.incarnation = message.incarnation.previous();
+      break;
   }
   message.term.value += world_.random().below(3);
   if (auto* vote = std::get_if<raft::VoteReply>(&message.body)) vote->granted = true;

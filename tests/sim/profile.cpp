@@ -46,6 +46,7 @@ Profile draw_profile(Random& random) {
 
   p.clients = random.between(2, 6);
   p.think_max_us = random.between(20, 500) * kMillisecond;
+  p.wipe_every_us = random.below(3) == 0 ? random.between(10, 40) * kSecond : 0;
   return p;
 }
 

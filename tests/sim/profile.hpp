@@ -27,7 +27,7 @@ struct Profile {
   uint64_t slow = 0;  // delayed by up to slow_max_us, so overtaken by others
   uint64_t slow_max_us = 300 * kMillisecond;
   uint64_t replayed = 0;  // followed by an old message, of whatever term and incarnation
-  uint64_t foreign = 0;   // followed by a lie of another cluster or of a group that was given up
+  uint64_t foreign = 0;   // followed by a lie of another cluster, a group given up, an older disk
 
   // Means between two of them; zero: never.
   uint64_t cut_every_us = 0;        // a partition, one-way or both ways, of a host or a half
@@ -35,7 +35,8 @@ struct Profile {
   uint64_t power_cut_every_us = 0;  // of all hosts
   uint64_t pause_every_us = 0;
   uint64_t disk_trouble_every_us = 0;
-  uint64_t rot_every_us = 0;  // damage at rest: the member is lost
+  uint64_t rot_every_us = 0;   // damage at rest: the member is lost
+  uint64_t wipe_every_us = 0;  // a blank disk under an old name: so is this member
   uint64_t membership_every_us = 0;
   uint64_t transfer_every_us = 0;
 

@@ -213,7 +213,9 @@ bool World::has_converged() const {
   const raft::Configuration& configuration = leader.raft().configuration();
   if (configuration.is_joint() || leader.applied() != leader.raft().last_index()) return false;
   for (const std::unique_ptr<Host>& host : hosts_) {
-    if (host->lost() || host->blank() || !configuration.contains(host->member())) continue;
+    if (host->lost() || host->blank() || host->impostor() ||
+        !configuration.contains(host->member()))
+      continue;
     if (!host->running() || host->applied() != leader.applied() ||
         host->raft().configuration() != configuration || host->waiting_requests() != 0) {
       return false;

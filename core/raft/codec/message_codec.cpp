@@ -113,7 +113,7 @@ Result<AppendRequest> decode_append(const proto::RaftAppendRequest& from, Term t
 
 Result<SnapshotChunk> decode_chunk(const proto::RaftSnapshotChunk& from, Term term) {
   SnapshotChunk to;
-  SKEP_TRY_ASSIGN(Configuration configuration, decode_configuration(from.configuration()));
+  SKEP_TRY_ASSIGN(Configuration configuration, decode_first_configuration(from.configuration()));
   to.at = {{from.index()}, {from.term()}, std::move(configuration)};
   if (!to.at.index || !to.at.term || to.at.term > term) return wrong("a snapshot of no entry");
   if (from.content().size() > kSnapshotChunkBytes) return wrong("a piece is too large");

@@ -7,23 +7,29 @@
 namespace skep::raft {
 
 TEST_CASE("a configuration comes back from its bytes") {
-  const Configuration configuration{{{1}, {7}, {9}}, {{2}}, {{2}, {7}}};
+  const Configuration configuration{{{1}, {7}, {9}}, {{2}}, {{2}, {7}}, {{{1}, {50}}, {{7}, {1}}}};
   const Result<Configuration> back = decode_configuration(encode(configuration));
   REQUIRE(back.has_value());
   CHECK(*back == configuration);
   CHECK(back->is_joint());
   CHECK(back->is_voter({2}));  // of the outgoing half
   CHECK(back->is_learner({2}));
+  CHECK(back->disk_of({1}) == Incarnation{50});
+  CHECK(back->disk_of({9}) == Incarnation{});
   CHECK(back->members() == std::vector<RaftId>{{1}, {2}, {7}, {9}});
 }
 
-TEST_CASE("bytes of version 1, which had no outgoing voters, are still read") {
+TEST_CASE("bytes of the versions before, without disks and without outgoing voters, are read") {
   std::string bytes = encode(Configuration{{{4}}, {{5}}});
-  bytes.resize(bytes.size() - 8);  // the count of the outgoing
-  bytes[0] = 1;
-  const Result<Configuration> back = decode_configuration(bytes);
-  REQUIRE(back.has_value());
-  CHECK(*back == Configuration{{{4}}, {{5}}});
+  for (const char version : {2, 1}) {
+    bytes.resize(bytes.size() - 8);  // the count of the disks; then of the outgoing
+    bytes[0] = version;
+    const Result<Configuration> back = decode_configuration(bytes);
+    REQUIRE(back.has_value());
+    CHECK(*back == Configuration{{{4}}, {{5}}});
+  }
+  bytes[0] = 4;
+  CHECK(decode_configuration(bytes).error().kind == ErrorKind::unimplemented);
 }
 
 TEST_CASE("nobody is a configuration at the beginning of a joiner's log only") {
@@ -43,6 +49,13 @@ TEST_CASE("bytes that are no configuration are refused") {
   CHECK_FALSE(decode_configuration(encode(Configuration{{{2}, {1}}})).has_value());
   CHECK_FALSE(decode_configuration(encode(Configuration{{{1}}, {{1}}})).has_value());
   CHECK_FALSE(decode_configuration(encode(Configuration{{{0}}, {}})).has_value());
+  // The disk of nobody's, twice one's, and none.
+  const auto with = [](std::vector<MemberDisk> disks) {
+    return encode(Configuration{{{1}, {2}}, {}, {}, std::move(disks)});
+  };
+  CHECK_FALSE(decode_configuration(with({{{3}, {9}}})).has_value());
+  CHECK_FALSE(decode_configuration(with({{{1}, {9}}, {{1}, {9}}})).has_value());
+  CHECK_FALSE(decode_configuration(with({{{1}, {0}}})).has_value());
 }
 
 TEST_CASE("truncating over two configurations gives the one below both back (trap 7)") {

@@ -26,7 +26,7 @@ std::string bytes_of(const std::vector<std::string>& applied) {
 }  // namespace
 
 Message message(uint64_t from, uint64_t to, uint64_t term, MessageBody body) {
-  return {kCluster, {}, {1}, {from}, {to}, {term}, std::move(body)};
+  return {kCluster, {}, {}, {from}, {to}, {term}, std::move(body)};
 }
 
 Entry entry(uint64_t term, uint64_t index, std::string bytes, EntryKind kind) {

@@ -27,8 +27,8 @@ Configuration with_learners(Configuration configuration, std::vector<uint64_t> i
 struct Member {
   // What survives a crash.
   Restored disk;
-  std::string snapshot;  // bytes of the state at disk.snapshot
-  Incarnation incarnation{1};
+  std::string snapshot;     // bytes of the state at disk.snapshot
+  Incarnation incarnation;  // not told, so that configurations need not name disks
   // A snapshot on its way in.
   Index arriving;
   std::string arrived;

@@ -249,4 +249,52 @@ TEST_CASE("with a live majority of both halves somebody is elected (trap 16)") {
   CHECK(histories > 500);
 }
 
+// A learner of its own incarnation comes in, votes, and is restarted as a leader would be: what is
+// known of disks must be in the log and not in anybody's memory. Guards: `logged` in Raft::admit;
+// disks_for, without which no entry names a disk; and for the third part the first question of
+// may_campaign.
+TEST_CASE("whose disk a voter has outlives every leader that heard of it (trap 12)") {
+  Group group(voters({1}), 3);
+  for (const uint64_t id : {1, 2, 3}) {
+    group.crash(id);
+    group.member(id).incarnation = {40 + id};
+    group.restart(id);
+  }
+  REQUIRE(group.elect(1));
+  group.run(5);
+  group.step(1, ChangeConfiguration{{1}, with_learners(voters({1}), {2, 3})});
+  group.run(5);
+  group.step(1, ChangeConfiguration{{2}, voters({1, 2, 3})});
+  group.run(5);
+  const std::vector<MemberDisk> all{{{1}, {41}}, {{2}, {42}}, {{3}, {43}}};
+  for (const uint64_t id : {1, 2, 3}) CHECK(group.raft(id).configuration().disks == all);
+
+  // Everybody forgets what he heard, and another one leads.
+  for (const uint64_t id : {1, 2, 3}) group.crash(id);
+  const Restored before = group.member(3).disk;
+  group.member(3).disk = {};
+  group.member(3).incarnation = {99};
+  for (const uint64_t id : {2, 3, 1}) group.restart(id);
+  REQUIRE(group.elect(2));
+  group.run(kElectionTicksMin + 1);
+  REQUIRE_FALSE(group.member(2).refused.empty());
+  CHECK(group.member(2).refused[0].why.message ==
+        "raft member 3 came back with another disk; it has to join anew, under an id of its own");
+  CHECK_FALSE(group.raft(2).progress(group.now())[2].active);
+
+  // What the wiped disk was sent may name it a voter; it does not take that for itself.
+  group.crash(3);
+  group.member(3).disk = before;
+  group.restart(3);
+  group.dropped_by_the_network = cut_off(3);
+  group.run(3 * kElectionTicksMax);
+  CHECK(group.raft(3).role() == RoleName::follower);
+
+  // One that goes takes its disk out of the log with it.
+  group.dropped_by_the_network = nullptr;
+  group.step(2, ChangeConfiguration{{3}, voters({1, 2})});
+  group.run(5);
+  CHECK(group.raft(1).configuration().disks == std::vector<MemberDisk>{all[0], all[1]});
+}
+
 }  // namespace skep::raft
