@@ -1,8 +1,6 @@
 // What managers ask of each other: the group's messages, writes for the leader, becoming one of
 // them.
 // SPDX-License-Identifier: Apache-2.0
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <charconv>
 
 #include "core/model/codec/codec.hpp"
@@ -117,6 +115,15 @@ Result<std::string> Manager::take_messages(const transport::Caller& caller,
 
 asio::awaitable<Result<std::string>> Manager::forwarded(std::string payload) {
   SKEP_CO_TRY_ASSIGN(Asked asked, read_write(payload));
+  // Elected, but not sure yet of what was committed before: that is a matter of one flush, and
+  // sending the asker away would cost him more.
+  const auto end = base::mono_now() + kReadLimit;
+  const std::weak_ptr<int> alive = alive_;
+  const std::shared_ptr<Bell> changed = lead_changed_;
+  while (queue_->member().raft().is_leader() && !queue_->leading() && base::mono_now() < end) {
+    co_await changed->wait(changed->strokes(), kRetryPause);
+    if (alive.expired()) co_return fail(ErrorKind::cancelled, "this manager is stopping");
+  }
   SKEP_CO_TRY_ASSIGN(std::string result, co_await perform_here(std::move(asked.write), asked.id));
   co_return reply_with(std::move(result));
 }
@@ -175,6 +182,24 @@ asio::awaitable<Result<std::string>> Manager::perform_here(Write write, model::R
   co_return co_await queue_->submit_once(id, std::move(request));
 }
 
+asio::awaitable<Result<std::string>> Manager::perform_there(const std::string& address,
+                                                            const Write& write,
+                                                            model::RequestId id) {
+  rpc::ForwardRequest request;
+  request.set_request_id(codec::encode_id(id));
+  encode(write, &request);
+  std::string payload = request.SerializeAsString();
+  const auto forwarder = forwarder_;
+  SKEP_CO_TRY_ASSIGN(
+      const std::string answer,
+      co_await forwarder->call(address, Method::forward, std::move(payload), kForwardDeadline));
+  rpc::ForwardReply reply;
+  if (!reply.ParseFromString(answer)) {
+    co_return fail(ErrorKind::internal, "the leader's answer can't be read");
+  }
+  co_return reply.result();
+}
+
 asio::awaitable<Result<std::string>> Manager::write(Write write) {
   return this->write(std::move(write), model::RequestId{ids_.next()});
 }
@@ -182,26 +207,15 @@ asio::awaitable<Result<std::string>> Manager::write(Write write) {
 asio::awaitable<Result<std::string>> Manager::write(Write write, model::RequestId id) {
   const auto end = base::mono_now() + kWriteLimit;
   const std::weak_ptr<int> alive = alive_;
-  asio::steady_timer pause(loop_);
+  const std::shared_ptr<Bell> changed = lead_changed_;
   Error last = no_leader();
   while (!alive.expired()) {
+    const uint64_t seen = changed->strokes();
     Result<std::string> outcome = fail(no_leader());
     if (queue_->leading()) {
       outcome = co_await perform_here(write, id);
     } else if (const std::string address = leader_address(); !address.empty()) {
-      rpc::ForwardRequest request;
-      request.set_request_id(codec::encode_id(id));
-      encode(write, &request);
-      std::string payload = request.SerializeAsString();
-      const auto forwarder = forwarder_;
-      outcome =
-          co_await forwarder->call(address, Method::forward, std::move(payload), kForwardDeadline);
-      rpc::ForwardReply reply;
-      if (outcome && !reply.ParseFromString(*outcome)) {
-        outcome = fail(ErrorKind::internal, "the leader's answer can't be read");
-      } else if (outcome) {
-        outcome = reply.result();
-      }
+      outcome = co_await perform_there(address, write, id);
     }
     if (outcome) co_return outcome;
     const ErrorKind kind = outcome.error().kind;
@@ -209,9 +223,7 @@ asio::awaitable<Result<std::string>> Manager::write(Write write, model::RequestI
     if (kind != ErrorKind::unavailable && kind != ErrorKind::unknown_outcome) co_return outcome;
     if (last.kind != ErrorKind::unknown_outcome) last = outcome.error();
     if (base::mono_now() >= end || alive.expired()) co_return fail(last);
-    boost::system::error_code woken;
-    pause.expires_after(kRetryPause);
-    co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    co_await changed->wait(seen, kRetryPause);
   }
   co_return fail(ErrorKind::cancelled, "this manager is stopping");
 }
@@ -219,14 +231,13 @@ asio::awaitable<Result<std::string>> Manager::write(Write write, model::RequestI
 asio::awaitable<Status> Manager::fresh() {
   const auto end = base::mono_now() + kReadLimit;
   const std::weak_ptr<int> alive = alive_;
-  asio::steady_timer pause(loop_);
+  const std::shared_ptr<Bell> changed = lead_changed_;
   while (!alive.expired()) {
+    const uint64_t seen = changed->strokes();
     const Status read = co_await queue_->member().read();
     if (read || read.error().kind == ErrorKind::cancelled) co_return read;
     if (base::mono_now() >= end) break;
-    boost::system::error_code woken;
-    pause.expires_after(kRetryPause);
-    co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    co_await changed->wait(seen, kRetryPause);
   }
   co_return fail(no_leader());
 }

@@ -149,6 +149,7 @@ Manager::Manager(asio::io_context& loop, ManagerOptions options, EventSink event
     if (members_) members_->look();
   });
   forwarder_ = std::make_shared<Forwarder>(loop.get_executor(), options_.credentials);
+  lead_changed_ = std::make_shared<Bell>(loop.get_executor());
 }
 
 Manager::~Manager() {
@@ -167,6 +168,7 @@ void Manager::stop() {
   if (queue_) queue_->stop();
   peers_->stop();
   forwarder_->stop();
+  lead_changed_->ring();
 }
 
 asio::awaitable<Status> Manager::ready() {
@@ -188,6 +190,19 @@ void Manager::on_following() {
   leases_ = dispatcher::Leases(model::ClusterSpec{}.heartbeat_period);
   lease_timer_.cancel();
   if (members_) members_->look();
+  note_leader();
+}
+
+// A call that waits for an earlier leader would wait in vain: one that was cut off says nothing.
+// While nobody is known to lead, the one that was known may still answer.
+void Manager::note_leader() {
+  const raft::Raft& raft = queue_->member().raft();
+  const std::pair present(raft.term(), raft.leader());
+  if (present.second && present != forwarding_to_) {
+    forwarding_to_ = present;
+    forwarder_->abandon("another manager leads");
+  }
+  lead_changed_->ring();
 }
 
 model::NodeId Manager::leader() const {
@@ -248,6 +263,7 @@ void Manager::on_leading() {
   if (members_) members_->look();
   base::log_info("manager", "leading the cluster");
   ready_timer_.cancel();
+  note_leader();
 }
 
 void Manager::on_applied(const store::Applied& applied) {

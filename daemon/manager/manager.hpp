@@ -22,6 +22,7 @@
 #include "core/dispatcher/leases.hpp"
 #include "daemon/base/random_ids.hpp"
 #include "daemon/manager/assignments.hpp"
+#include "daemon/manager/bell.hpp"
 #include "daemon/manager/control.hpp"
 #include "daemon/manager/forwarder.hpp"
 #include "daemon/manager/members.hpp"
@@ -107,6 +108,9 @@ class Manager {
   asio::awaitable<Result<std::string>> get_config(std::string payload);
   asio::awaitable<Result<std::string>> join_raft(transport::Caller caller, std::string payload);
   asio::awaitable<Result<std::string>> perform_here(Write write, model::RequestId id);
+  asio::awaitable<Result<std::string>> perform_there(const std::string& address, const Write& write,
+                                                     model::RequestId id);
+  void note_leader();
   asio::awaitable<Result<std::string>> get_root();
   asio::awaitable<Result<std::string>> issue_certificate(std::string payload);
   asio::awaitable<Result<std::string>> certificate_status(std::string payload);
@@ -148,6 +152,8 @@ class Manager {
   std::unique_ptr<Queue> queue_;
   std::unique_ptr<Members> members_;
   std::shared_ptr<Forwarder> forwarder_;
+  std::shared_ptr<Bell> lead_changed_;                  // rings when another answer may be had
+  std::pair<raft::Term, raft::RaftId> forwarding_to_;   // whom forwarded calls are meant for
   std::map<raft::RaftId, model::NodeId> member_nodes_;  // as the rows say
   Queue::Request founding_;
   std::unique_ptr<transport::RpcServer> server_;

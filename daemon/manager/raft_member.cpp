@@ -159,7 +159,10 @@ void RaftMember::step(raft::Input input) {
 }
 
 void RaftMember::carry_out(raft::Output output) {
-  for (const raft::RoleChange& change : output.role_changes) events_.role(change);
+  for (const raft::RoleChange& change : output.role_changes) {
+    log_role(change);
+    events_.role(change);
+  }
   if (output.persist) persist(std::move(*output.persist));
   if (events_.send) {
     for (const raft::Message& message : output.messages) events_.send(message);
@@ -198,6 +201,22 @@ void RaftMember::carry_out(raft::Output output) {
       if (!status) base::log_warning("manager", "compacting the log: " + status.error().message);
     });
   }
+}
+
+// One that is cut off becomes a candidate again and again; that is told once.
+void RaftMember::log_role(const raft::RoleChange& change) {
+  const bool told = logged_role_ && logged_role_->role == change.role &&
+                    logged_role_->term == change.term && logged_role_->leader == change.leader;
+  if (told) return;
+  logged_role_ = change;
+  std::string what = "is a candidate";
+  if (change.role == raft::RoleName::leader) what = "leads";
+  if (change.role == raft::RoleName::follower) {
+    what = change.leader ? "follows member " + std::to_string(change.leader.value)
+                         : "follows nobody yet";
+  }
+  base::log_info("raft", "term " + std::to_string(change.term.value) + ": this manager " + what +
+                             ": " + change.reason);
 }
 
 void RaftMember::persist(raft::Persist persist) {

@@ -99,6 +99,7 @@ class RaftMember {
 
   void step(raft::Input input);
   void carry_out(raft::Output output);
+  void log_role(const raft::RoleChange& change);
   void persist(raft::Persist persist);
   void read_chunk(raft::ReadChunk chunk);
   void store_chunk(raft::StoreChunk chunk);
@@ -129,6 +130,7 @@ class RaftMember {
   bool saving_ = false;
   bool stopped_ = false;
   std::optional<Error> read_only_;
+  std::optional<raft::RoleChange> logged_role_;
 };
 
 }  // namespace skep::manager
