@@ -41,6 +41,7 @@ void Planner::reset(const store::View& view) {
   nodes_to_enforce_.clear();
   waiting_.clear();
   unplaced_.clear();
+  new_unplaced_.clear();
   view.each_service([&](const auto& row) { absorb_service(view, {nullptr, row}); });
   view.each_node([&](const auto& row) { absorb_node(view, {nullptr, row}); });
   view.each_task([&](const auto& row) { absorb_task({nullptr, row}); });
@@ -54,7 +55,8 @@ void Planner::run(store::Draft& draft, model::WallTime now) {
     const bool changed = absorb_journal(draft);
     if (round == 0) root_rotation_.conclude(draft);
     const bool due = !evicted_nodes_.empty() || !ended_.empty() || !dirty_services_.empty() ||
-                     !nodes_to_enforce_.empty() || (retry_unplaced_ && !unplaced_.empty());
+                     !nodes_to_enforce_.empty() || !new_unplaced_.empty() ||
+                     (retry_unplaced_ && !unplaced_.empty());
     if (!changed && !due && round > 0) return;
     for (const auto& [node, cause] : std::exchange(evicted_nodes_, {})) {
       evict(draft, node, cause, now);
@@ -137,9 +139,12 @@ void Planner::absorb_service(const store::View& view,
 
 void Planner::absorb_task(const store::Replaced<Task>& change) {
   const store::Row<Task>& after = change.after;
-  if (change.before && (!after || after->ended())) {
+  const bool newly_unwanted = after && after->desired > TaskState::running &&
+                              !(change.before && change.before->desired == after->desired);
+  if (change.before && (!after || after->ended())) waiting_.over(change.before->id);
+  // What was nowhere leaves no room behind.
+  if (change.before && change.before->node && (!after || after->ended() || newly_unwanted)) {
     retry_unplaced_ = true;
-    waiting_.over(change.before->id);
   }
   if (!after) {
     forget_unplaced(*change.before);
@@ -149,9 +154,8 @@ void Planner::absorb_task(const store::Replaced<Task>& change) {
   }
   if (!after->node && after->status.state <= TaskState::pending &&
       after->desired <= TaskState::running) {
-    const bool is_new =
-        unplaced_[{after->service, after->spec_version}].emplace(after->slot, after->id).second;
-    if (is_new) retry_unplaced_ = true;
+    const model::SpecKey key{after->service, after->spec_version};
+    if (unplaced_[key].emplace(after->slot, after->id).second) new_unplaced_.insert(key);
   } else {
     forget_unplaced(*after);
   }
@@ -161,8 +165,6 @@ void Planner::absorb_task(const store::Replaced<Task>& change) {
     waiting_.erase(after->id);
   }
   const bool newly_ended = after->ended() && !(change.before && change.before->ended());
-  const bool newly_unwanted = after->desired > TaskState::running &&
-                              !(change.before && change.before->desired == after->desired);
   if (newly_ended || newly_unwanted) ended_.insert(after->id);
 }
 
@@ -237,10 +239,18 @@ void Planner::release_waiting(store::Draft& draft, model::WallTime now) {
   }
 }
 
+// Whom no node could take is asked about again when a node may have room or has changed, not each
+// time somebody else is new: thousands that wait must cost those nothing who come.
 void Planner::place_unplaced(store::Draft& draft, model::WallTime now) {
-  if (!retry_unplaced_ || unplaced_.empty()) return;
-  retry_unplaced_ = false;
-  for (const auto& [key, group] : unplaced_) scheduler::place_group(draft, loads_, group, now);
+  const std::set<model::SpecKey> fresh = std::exchange(new_unplaced_, {});
+  if (std::exchange(retry_unplaced_, false)) {
+    for (const auto& [key, group] : unplaced_) scheduler::place_group(draft, loads_, group, now);
+  } else {
+    for (const model::SpecKey& key : fresh) {
+      const auto group = unplaced_.find(key);
+      if (group != unplaced_.end()) scheduler::place_group(draft, loads_, group->second, now);
+    }
+  }
   // The scheduler fed its placements to the loads itself, as each depends on the one before.
   for (const store::RowChange& change : draft.take_journal()) absorb(draft, change);
 }

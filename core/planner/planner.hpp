@@ -63,7 +63,8 @@ class Planner {
   Deadlines waiting_;  // READY tasks
   // By service and spec, low slots first, so that a partial placement fills 1..n.
   std::map<model::SpecKey, store::TasksBySlot> unplaced_;
-  bool retry_unplaced_ = false;
+  std::set<model::SpecKey> new_unplaced_;  // groups with a task that was not tried yet
+  bool retry_unplaced_ = false;            // all of them: some node may take more than before
   RootRotationWatch root_rotation_;
 };
 

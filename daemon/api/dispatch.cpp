@@ -106,8 +106,10 @@ bool fits(const std::vector<std::string_view>& pattern, const std::vector<std::s
 }
 
 // What is told of the cluster, and what is looked up for a change of it, must be what any manager
-// acknowledged before. Entering and leaving a swarm need no leader.
-bool concerns_cluster(const Route& route) {
+// acknowledged before. Creating looks nothing up here: the leader alone knows whether a name is
+// free. Entering and leaving a swarm need no leader.
+bool looks_at_cluster(const Route& route) {
+  if (route.method == "POST" && route.pattern.ends_with("/create")) return false;
   for (const std::string_view prefix : {"/nodes", "/services", "/tasks"}) {
     if (route.pattern.starts_with(prefix)) return true;
   }
@@ -167,7 +169,7 @@ asio::awaitable<Response> Dispatcher::answer(Context& context, Request request,
   const Pattern* pattern = match(bodiless ? "GET" : request.method, segments, request);
   if (!pattern) co_return error_response(Error{ErrorKind::not_found, "page not found"});
   try {
-    if (concerns_cluster(pattern->route)) {
+    if (looks_at_cluster(pattern->route)) {
       const Status fresh = co_await context.control.fresh();
       if (!fresh) co_return error_response(fresh.error());
     }
