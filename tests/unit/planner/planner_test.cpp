@@ -362,6 +362,27 @@ TEST_CASE("a constraint that no node meets leaves the task pending with the reas
   CHECK(task->status.error == "no suitable node (scheduling constraints not satisfied on 3 nodes)");
 }
 
+TEST_CASE("who comes is placed though others wait, and those when their node changes") {
+  World world(2);
+  model::ServiceSpec spec = World::spec("waits", 2);
+  spec.task.placement = model::Placement{{"node.labels.disk==ssd"}};
+  const model::ServiceId waits = world.create(spec);
+  const model::ServiceId comes = world.create("comes", 2);
+  CHECK(world.spread(comes) == Spread{{0, 1}, {1, 1}});
+  CHECK(wanted_in_slot(world, waits, 1)->status.state == TaskState::pending);
+  // One that is scaled up while it waits has slots that were tried and one that was not.
+  REQUIRE(world.scale(waits, 3));
+  CHECK(wanted_in_slot(world, waits, 3)->status.error ==
+        wanted_in_slot(world, waits, 1)->status.error);
+  REQUIRE(world.ask([&](store::Draft& draft) -> Status {
+    model::Node labelled = *draft.node(world.node(1));
+    labelled.spec.labels["disk"] = "ssd";
+    draft.put(labelled);
+    return {};
+  }));
+  CHECK(world.spread(waits) == Spread{{1, 3}});
+}
+
 TEST_CASE("a pending task is placed as soon as a node meets its constraint") {
   World world(3);
   model::ServiceSpec spec = World::spec("web", 2);
