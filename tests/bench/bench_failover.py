@@ -249,7 +249,7 @@ def false_elections(options):
     try:
         while (passed := time.monotonic() - begun) < options.false_elections * 60:
             time.sleep(min(10, options.false_elections * 60 - passed))
-            print(f"{passed:.0f} s: terms {[term_on_disk(node) for node in nodes]}, "
+            print(f"{time.monotonic() - begun:.0f} s: terms {[term_on_disk(node) for node in nodes]}, "
                   f"{len(writer.answered)} writes, {machine()}", file=sys.stderr)
     finally:
         for one in busy:
