@@ -20,7 +20,8 @@ using std::chrono::milliseconds;
 // How long a caller waits for a leader who does what he asked, elections included.
 constexpr milliseconds kWriteLimit{20'000};
 constexpr milliseconds kForwardDeadline{10'000};
-constexpr milliseconds kReadLimit{5'000};
+// How long anybody waits while nobody is known to lead.
+constexpr milliseconds kLeaderLimit{5'000};
 constexpr milliseconds kRetryPause{100};
 
 Error no_leader() {
@@ -117,7 +118,7 @@ asio::awaitable<Result<std::string>> Manager::forwarded(std::string payload) {
   SKEP_CO_TRY_ASSIGN(Asked asked, read_write(payload));
   // Elected, but not sure yet of what was committed before: that is a matter of one flush, and
   // sending the asker away would cost him more.
-  const auto end = base::mono_now() + kReadLimit;
+  const auto end = base::mono_now() + kLeaderLimit;
   const std::weak_ptr<int> alive = alive_;
   const std::shared_ptr<Bell> changed = lead_changed_;
   while (queue_->member().raft().is_leader() && !queue_->leading() && base::mono_now() < end) {
@@ -209,27 +210,32 @@ asio::awaitable<Result<std::string>> Manager::write(Write write, model::RequestI
   const std::weak_ptr<int> alive = alive_;
   const std::shared_ptr<Bell> changed = lead_changed_;
   Error last = no_leader();
+  auto led = base::mono_now();
   while (!alive.expired()) {
     const uint64_t seen = changed->strokes();
     Result<std::string> outcome = fail(no_leader());
+    const std::string address = leader_address();
     if (queue_->leading()) {
       outcome = co_await perform_here(write, id);
-    } else if (const std::string address = leader_address(); !address.empty()) {
+    } else if (!address.empty()) {
       outcome = co_await perform_there(address, write, id);
     }
     if (outcome) co_return outcome;
+    if (alive.expired()) break;
+    // An election takes a second or two; who has seen none for longer is cut off with this manager.
+    if (queue_->leading() || !address.empty()) led = base::mono_now();
     const ErrorKind kind = outcome.error().kind;
     // These alone may be another leader's to decide; the request id makes repeating safe.
     if (kind != ErrorKind::unavailable && kind != ErrorKind::unknown_outcome) co_return outcome;
     if (last.kind != ErrorKind::unknown_outcome) last = outcome.error();
-    if (base::mono_now() >= end || alive.expired()) co_return fail(last);
+    if (base::mono_now() >= end || base::mono_now() - led >= kLeaderLimit) co_return fail(last);
     co_await changed->wait(seen, kRetryPause);
   }
   co_return fail(ErrorKind::cancelled, "this manager is stopping");
 }
 
 asio::awaitable<Status> Manager::fresh() {
-  const auto end = base::mono_now() + kReadLimit;
+  const auto end = base::mono_now() + kLeaderLimit;
   const std::weak_ptr<int> alive = alive_;
   const std::shared_ptr<Bell> changed = lead_changed_;
   while (!alive.expired()) {
