@@ -80,6 +80,7 @@ class Watch:
 
     def around(self, event, is_over=lambda: True):
         self.writer.start()
+        wait_for("a first write", lambda: self.writer.answered)
         time.sleep(CALM_S)
         moment = time.monotonic()
         event()

@@ -15,7 +15,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SKEP = os.path.join(ROOT, "out/bin/skep")
-DIR = "/var/tmp/skep-bench"
+DIR = os.environ.get("SKEP_BENCH_DIR", "/var/tmp/skep-bench")  # on the disk that is to be measured
 STEP_LIMIT_S = 60
 
 
