@@ -70,7 +70,8 @@ Status Raft::may_change_to(const Configuration& wanted, Tick now) const {
     }
     const Progress& member = found->second;
     if (member.state() == ProgressState::refused) return not_yet(id, "has lost its data");
-    if (!member.active(now)) return not_yet(id, "is not heard of");
+    // In a short log nobody lacks much; only what it has acknowledged shows that it takes part.
+    if (!member.active(now) || !member.match()) return not_yet(id, "is not heard of");
     if (member.match().value + kCaughtUpEntries < log_.last_index().value) {
       return not_yet(id, "lacks " + std::to_string(log_.last_index().value - member.match().value) +
                              " entries; it can vote once it lacks no more than " +

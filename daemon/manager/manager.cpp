@@ -111,7 +111,9 @@ Result<std::unique_ptr<Manager>> Manager::start(asio::io_context& loop, ManagerO
   SKEP_TRY_ASSIGN(manager->queue_, Queue::open(loop, std::move(log), *loaded, manager->ids_,
                                                std::move(queue_events)));
   manager->note_members();
-  manager->members_ = std::make_unique<Members>(loop, *manager->queue_, *manager->peers_);
+  Reach reach{[self](raft::RaftId member) { return self->peers_->reachable(member); },
+              [self](raft::RaftId member) { self->peers_->probe(member); }};
+  manager->members_ = std::make_unique<Members>(loop, *manager->queue_, std::move(reach));
   manager->queue_->start();
   manager->register_handlers();
   SKEP_TRY(manager->server_->listen(manager->options_.listen_address));

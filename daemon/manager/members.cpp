@@ -6,7 +6,10 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+#include <map>
 #include <set>
 
 #include "daemon/base/clock.hpp"
@@ -38,8 +41,8 @@ void insert(std::vector<RaftId>& to, RaftId id) {
 
 class Members::Loop : public std::enable_shared_from_this<Loop> {
  public:
-  Loop(asio::io_context& loop, Queue& queue, Peers& peers)
-      : loop_(loop), queue_(queue), peers_(peers), bell_(loop) {}
+  Loop(asio::io_context& loop, Queue& queue, Reach reach)
+      : loop_(loop), queue_(queue), reach_(std::move(reach)), bell_(loop) {}
 
   void start() {
     asio::co_spawn(
@@ -62,12 +65,12 @@ class Members::Loop : public std::enable_shared_from_this<Loop> {
   asio::awaitable<bool> submit(Queue::Request request, std::string what);
   asio::awaitable<bool> note_reachability();
   bool answers(RaftId member) const {
-    return member == queue_.member().raft().self() || peers_.reachable(member);
+    return member == queue_.member().raft().self() || reach_.answers(member);
   }
 
   asio::io_context& loop_;
   Queue& queue_;  // valid until stop()
-  Peers& peers_;  // as above
+  Reach reach_;   // as above
   asio::steady_timer bell_;
   std::map<RaftId, std::chrono::nanoseconds> since_;  // those that are being taken in
   std::chrono::nanoseconds handed_over_{};            // for want of room on the disk
@@ -183,8 +186,8 @@ asio::awaitable<bool> Members::Loop::take_in(const model::Node& node, RaftId mem
     };
     co_return co_await submit(std::move(forget), name + " took too long");
   }
-  if (!peers_.reachable(member)) {
-    peers_.probe(member);
+  if (!reach_.answers(member)) {
+    reach_.probe(member);
     co_return false;
   }
   if (!wanted.is_learner(member)) {
@@ -194,7 +197,8 @@ asio::awaitable<bool> Members::Loop::take_in(const model::Node& node, RaftId mem
   for (const raft::MemberProgress& progress : queue_.member().progress()) {
     if (progress.id != member) continue;
     const uint64_t last = queue_.member().raft().last_index().value;
-    if (!progress.active || progress.match.value + raft::kCaughtUpEntries < last) co_return false;
+    if (!progress.active || !progress.match) co_return false;
+    if (progress.match.value + raft::kCaughtUpEntries < last) co_return false;
   }
   drop(wanted.learners, member);
   insert(wanted.voters, member);
@@ -243,8 +247,8 @@ asio::awaitable<bool> Members::Loop::note_reachability() {
   co_return co_await submit(std::move(note), "noting which managers answer");
 }
 
-Members::Members(asio::io_context& loop, Queue& queue, Peers& peers)
-    : loop_(std::make_shared<Loop>(loop, queue, peers)) {
+Members::Members(asio::io_context& loop, Queue& queue, Reach reach)
+    : loop_(std::make_shared<Loop>(loop, queue, std::move(reach))) {
   loop_->start();
 }
 

@@ -12,19 +12,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <boost/asio/steady_timer.hpp>
-#include <chrono>
-#include <map>
+#include <functional>
 #include <memory>
 
-#include "daemon/manager/peers.hpp"
 #include "daemon/manager/queue.hpp"
 
 namespace skep::manager {
 
+// What there is to be known of the way to another manager (Peers): whether it answers, and an
+// attempt to find out.
+struct Reach {
+  std::function<bool(raft::RaftId)> answers;
+  std::function<void(raft::RaftId)> probe;
+};
+
 class Members {
  public:
-  Members(asio::io_context& loop, Queue& queue, Peers& peers);
+  // What `reach` captures is valid until stop().
+  Members(asio::io_context& loop, Queue& queue, Reach reach);
   ~Members();
   Members(const Members&) = delete;
   Members& operator=(const Members&) = delete;

@@ -79,6 +79,7 @@ RaftMember::Events Queue::member_events() {
   events.settled = [this] {
     maybe_lead();
     maybe_snapshot();
+    if (held_back_ && !raft().transferring()) schedule_pump();
   };
   return events;
 }
@@ -206,6 +207,9 @@ void Queue::schedule_pump() {
 
 void Queue::pump() {
   if (!leading_ || in_flight_ || (waiting_.empty() && !planner_due_)) return;
+  // Nothing is taken while the lead is handed over: asking again and again would change nothing.
+  held_back_ = raft().transferring();
+  if (held_back_) return;
   planner_due_ = false;
   const model::WallTime now = this->now();
   store::Draft draft(store_);

@@ -151,6 +151,7 @@ class Queue {
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // posted work checks it
   bool pump_scheduled_ = false;
   bool planner_due_ = false;
+  bool held_back_ = false;  // the pump waits for the end of a hand-over
   bool leading_ = false;
   bool stopped_ = false;
 };

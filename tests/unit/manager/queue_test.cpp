@@ -6,80 +6,18 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <catch2/catch.hpp>
-#include <mutex>
 
 #include "core/planner/requests.hpp"
 #include "core/store/transaction_codec.hpp"
 #include "daemon/base/random_ids.hpp"
+#include "tests/unit/manager/memory_log.hpp"
 
 using namespace skep;
+using manager::Disk;
+using manager::MemoryLog;
 namespace asio = boost::asio;
 
 namespace {
-
-// What a disk would hold, shared between the runs of one test. Written by the storage thread.
-struct Disk {
-  std::mutex mutex;
-  storage::Loaded content;
-  size_t persists = 0;
-  bool fails = false;
-
-  size_t normal_entries() {
-    const std::lock_guard lock(mutex);
-    size_t count = 0;
-    for (const raft::Entry& entry : content.entries) count += entry.kind == raft::EntryKind::normal;
-    return count;
-  }
-};
-
-class MemoryLog final : public storage::LogStore {
- public:
-  explicit MemoryLog(Disk& disk) : disk_(disk) {}
-  Status initialise(const storage::Identity&, const raft::Configuration&) override { return {}; }
-  Result<std::optional<storage::Loaded>> load() override { return disk_.content; }
-  Status persist(const raft::Persist& batch) override {
-    const std::lock_guard lock(disk_.mutex);
-    if (disk_.fails) return fail(ErrorKind::internal, "the disk is gone");
-    ++disk_.persists;
-    disk_.content.hard_state = batch.hard_state;
-    for (const raft::Entry& entry : batch.entries) disk_.content.entries.push_back(entry);
-    return {};
-  }
-  Status begin_snapshot(const raft::SnapshotPointer& at) override {
-    making_ = {at, {}};
-    return {};
-  }
-  Status append_snapshot(std::string_view bytes) override {
-    making_.state += bytes;
-    return {};
-  }
-  Status finish_snapshot() override {
-    const std::lock_guard lock(disk_.mutex);
-    disk_.content.snapshot = std::move(making_);
-    return {};
-  }
-  Result<bool> compact(raft::Index through) override {
-    const std::lock_guard lock(disk_.mutex);
-    std::erase_if(disk_.content.entries, [&](const auto& e) { return e.index <= through; });
-    return true;
-  }
-  Result<raft::ChunkRead> read_chunk(const raft::ReadChunk&) override {
-    return fail(ErrorKind::unimplemented, "nobody to send it to");
-  }
-  Result<raft::ChunkStored> store_chunk(const raft::StoreChunk&) override {
-    return fail(ErrorKind::unimplemented, "nobody to come from");
-  }
-  Status tidy() override { return {}; }
-  storage::DiskRoom room() const override { return {}; }
-  bool locked() const override { return false; }
-  Status unlock(const storage::UnlockKey&) override { return {}; }
-  Status set_unlock_key(const std::optional<storage::UnlockKey>&) override { return {}; }
-  std::optional<Error> broken() const override { return std::nullopt; }
-
- private:
-  storage::Snapshot making_;
-  Disk& disk_;
-};
 
 // A manager without a port: the queue, its loop, and a cluster of one ready node.
 class Bench {

@@ -159,7 +159,8 @@ TEST_CASE("a node that is to be a manager gets a raft id, the same however often
   CHECK(group.store.cluster()->last_raft_id == 5);
 }
 
-TEST_CASE("a voter whose log is gone can't go on under its old name") {
+// Guard: the question for a voter in JoinGroup.
+TEST_CASE("a voter whose log is gone can't go on under its old name (trap 12)") {
   Group group;
   const auto joined = group.ask(JoinGroup{group.node(2)->id, "10.0.0.2:2377", {}});
   REQUIRE_FALSE(joined);
@@ -174,7 +175,8 @@ TEST_CASE("a node that was removed is told so when it asks to be a manager") {
   CHECK(joined.error().kind == ErrorKind::unauthenticated);
 }
 
-TEST_CASE("nobody is demoted when those who are left and answer would be no quorum") {
+// Guard: may_lose.
+TEST_CASE("nobody is demoted when those who are left and answer would be no quorum (trap 33)") {
   Group group;
   group.answering = {1, 2};
   const auto refused = group.set_role(2, NodeRole::worker);
@@ -190,7 +192,8 @@ TEST_CASE("nobody is demoted when those who are left and answer would be no quor
   CHECK_THAT(leaves.error().message, Catch::Contains("quorum"));
 }
 
-TEST_CASE("the last manager is not demoted, though others are on their way out") {
+// Guard: may_be_worker in the planner.
+TEST_CASE("the last manager is not demoted, though others are on their way out (trap 33)") {
   Group group;
   group.facts.configuration.voters = {RaftId{1}};
   for (const uint64_t number : {2, 3}) {

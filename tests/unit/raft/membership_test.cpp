@@ -114,6 +114,25 @@ TEST_CASE("a new voter is a learner that is heard of and has caught up") {
   CHECK(is_answered(group, 1, 6));
 }
 
+// Guard: the question for its match in may_change_to. All it lacked was two entries, and so it once
+// became a voter the moment it was a learner.
+TEST_CASE(
+    "a learner that never acknowledged anything does not vote, however short the log (trap 33)") {
+  Group group = led_by_one(voters({1}), 2);
+  group.dropped_by_the_network = cut_off(2);
+  group.step(1, ChangeConfiguration{{1}, with_learners(voters({1}), {2})});
+  group.settle();
+  group.step(1, ChangeConfiguration{{2}, voters({1, 2})});
+  const std::optional<Error> why = answer(group, 1, 2);
+  REQUIRE(why.has_value());
+  CHECK(why->message == "raft member 2 is not heard of");
+  group.dropped_by_the_network = nullptr;
+  group.run(5);
+  group.step(1, ChangeConfiguration{{3}, voters({1, 2})});
+  group.run(5);
+  CHECK(is_answered(group, 1, 3));
+}
+
 // Guard: Raft::advance_membership. Without it nobody leaves the joint configuration.
 TEST_CASE("a joint configuration is left by a leader that did not enter it (trap 13)") {
   Group group = led_by_one(with_learners(voters({1, 2, 3}), {4}), 4);
