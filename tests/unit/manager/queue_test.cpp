@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 
 #include "core/planner/requests.hpp"
+#include "core/store/state_codec.hpp"
 #include "core/store/transaction_codec.hpp"
 #include "daemon/base/random_ids.hpp"
 #include "tests/unit/manager/memory_log.hpp"
@@ -243,6 +244,48 @@ TEST_CASE("a restart from a snapshot and the entries after it finds everything")
   again.run_until([&] { return again.queue->store().service_by_name("after") != nullptr; });
   CHECK(again.queue->store().task_count() == 13);
   CHECK(again.queue->store().service_by_name("s0") != nullptr);
+}
+
+// The state is never on the disk by itself: it is a snapshot, which carries its index, and the log
+// behind it. So the marker and the data can differ only if a snapshot is not of the index it says.
+// Each one is looked at on the disk, where the process might have been killed, while requests go
+// on. Guard: maybe_snapshot names the index of the very state that it hands over.
+TEST_CASE("a snapshot holds what the entries up to its index made, to the byte (trap 1)") {
+  Disk disk;
+  std::string last;
+  size_t looked_at = 0;
+  {
+    Bench bench(disk);
+    bench.found();
+    REQUIRE(bench.ask({[](store::Draft& draft) {
+      model::Cluster cluster = *draft.cluster();
+      cluster.spec.snapshot_interval = 3;
+      cluster.spec.log_entries_for_slow_followers = 10'000;
+      draft.put(cluster);
+      return Status{};
+    }})[0]);
+    raft::Index seen;
+    for (int i = 0; i < 60; ++i) {
+      REQUIRE(bench.ask({bench.create("s" + std::to_string(i), 2)})[0]);
+      const std::lock_guard lock(disk.mutex);
+      const storage::Snapshot& made = disk.content.snapshot;
+      if (made.at.index == seen) continue;
+      seen = made.at.index;
+      store::Store replayed;
+      for (const raft::Entry& entry : disk.content.entries) {
+        if (entry.kind != raft::EntryKind::normal || entry.index > seen) continue;
+        replayed.apply(entry.index.value, store::decode_transaction(*entry.bytes).value());
+      }
+      CHECK(store::encode(replayed.dump()) == made.state);
+      ++looked_at;
+    }
+    last = store::encode(bench.queue->store().dump());
+  }
+  CHECK(looked_at >= 5);
+  // Killed between any two steps, it comes back to the same: snapshot, then the entries above it.
+  Bench again(disk);
+  again.run_until([&] { return again.queue->store().service_by_name("s59") != nullptr; });
+  CHECK(store::encode(again.queue->store().dump()) == last);
 }
 
 TEST_CASE("a failed flush acknowledges nothing: the caller is told, and so is everyone after him") {

@@ -54,7 +54,8 @@ TEST_CASE("a request that stands twice in one draft is done once") {
   CHECK(services(store) == 1);
 }
 
-TEST_CASE("a snapshot carries the answers, and so does a replay of the entries") {
+// Guard: the answers in encode(State).
+TEST_CASE("a snapshot carries the answers, and so does a replay of the entries (trap 22)") {
   store::Store store;
   store::Store replayed;
   for (uint64_t i = 1; i <= 40; ++i) {
