@@ -17,6 +17,10 @@
 namespace skep::manager {
 namespace {
 
+// A snapshot is held back for a follower that is being sent the last one until the log is so many
+// times as long as it usually gets.
+constexpr uint64_t kHeldBackIntervals = 4;
+
 // What raft would refuse of a decision in parts. Asked before the first part is proposed: tasks
 // that committed while their spec did not would be a state nobody can carry on from.
 Status acceptable(const std::vector<store::Part>& parts) {
@@ -286,11 +290,15 @@ void Queue::apply(const raft::Committed& committed) {
   }
 }
 
-Status Queue::load(raft::Index at, const std::string& state) {
+// On another thread; `this` is for what is called on the loop.
+Result<std::function<void()>> Queue::load(raft::Index at, const std::string& state) {
   SKEP_TRY_ASSIGN(store::State rows, store::decode_state(state));
-  store_.load(at.value, std::move(rows));
-  if (events_.reloaded) events_.reloaded();
-  return {};
+  const auto fresh = std::make_shared<store::Store>();
+  fresh->load(at.value, std::move(rows));
+  return [this, fresh] {
+    std::swap(store_, *fresh);
+    if (events_.reloaded) events_.reloaded();
+  };
 }
 
 void Queue::note_role(const raft::RoleChange& change) {
@@ -319,11 +327,16 @@ void Queue::maybe_snapshot() {
   const store::Row<model::Cluster> cluster = store_.cluster();
   if (!cluster || stopped_ || member_->saving_snapshot()) return;
   const uint64_t applied = store_.applied_index();
-  if (applied < raft().snapshot_index().value + cluster->spec.snapshot_interval) return;
+  const uint64_t since_last = applied - std::min(applied, raft().snapshot_index().value);
+  const uint64_t interval = cluster->spec.snapshot_interval;
+  if (since_last < interval) return;
+  // A slow follower would be sent one snapshot after the other and never have a whole one; a log
+  // that grows without end is worse.
+  if (since_last < kHeldBackIntervals * interval && member_->sending_snapshot()) return;
   // A copy of the state costs a moment; the encoding is the disk thread's.
   const auto state = std::make_shared<const store::State>(store_.dump());
   member_->take_snapshot({applied}, cluster->spec.log_entries_for_slow_followers,
-                         [state] { return store::encode(*state); });
+                         [state](const auto& sink) { return store::encode(*state, sink); });
 }
 
 void Queue::abandon_in_flight(const Error& why) {

@@ -128,7 +128,7 @@ class Queue {
   void pump();
   void propose(const store::Draft& draft, model::WallTime now, std::vector<Settled> settled);
   void apply(const raft::Committed& committed);
-  Status load(raft::Index at, const std::string& state);
+  Result<std::function<void()>> load(raft::Index at, const std::string& state);
   void note_role(const raft::RoleChange& change);
   void maybe_lead();
   void maybe_snapshot();

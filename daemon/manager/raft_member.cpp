@@ -117,6 +117,13 @@ std::vector<raft::MemberProgress> RaftMember::progress() const {
   return raft_.progress(now_tick());
 }
 
+bool RaftMember::sending_snapshot() const {
+  const std::vector<raft::MemberProgress> members = progress();
+  return std::any_of(members.begin(), members.end(), [](const raft::MemberProgress& member) {
+    return member.active && member.state == raft::ProgressState::snapshot;
+  });
+}
+
 // Later, so that whoever is woken finds this member at rest.
 void RaftMember::answer(Answer answer, Status status) {
   asio::post(loop_, [answer = std::move(answer), status = std::move(status)]() mutable {
@@ -125,17 +132,13 @@ void RaftMember::answer(Answer answer, Status status) {
 }
 
 void RaftMember::take_snapshot(raft::Index applied, uint64_t keep_entries,
-                               std::function<std::string()> encode) {
+                               storage::Persister::SnapshotWrite write) {
   if (loading_ || stopped_) return;
   SKEP_ASSERT(!saving_, "one snapshot at a time");
   saving_ = true;
   const raft::SnapshotPointer at = raft_.snapshot_pointer(applied);
   persister_.save_snapshot(
-      at,
-      [encode = std::move(encode)](const storage::Persister::SnapshotSink& sink) {
-        return sink(encode());
-      },
-      [this, at, keep_entries, alive = std::weak_ptr(alive_)](Status status) {
+      at, std::move(write), [this, at, keep_entries, alive = std::weak_ptr(alive_)](Status status) {
         if (alive.expired()) return;
         saving_ = false;
         if (status) return step(raft::SnapshotTaken{at.index, keep_entries});
@@ -254,17 +257,29 @@ void RaftMember::load_snapshot(raft::SnapshotPointer at) {
   persister_.load_snapshot(
       at, [this, at, alive = std::weak_ptr(alive_)](Result<storage::Snapshot> snapshot) {
         if (alive.expired() || loading_ != at) return;  // a newer one is on its way
-        Status loaded = snapshot ? events_.load(at.index, snapshot->state) : fail(snapshot.error());
-        if (!loaded) {
-          step(raft::PersistFailed{{}, "the snapshot that came in: " + loaded.error().message});
-          return;
-        }
-        loading_.reset();
-        told_ = at.index;
-        tell_entries();
-        tell_reads();
-        if (events_.settled) events_.settled();
+        if (!snapshot) return take_up(at, fail(snapshot.error()));
+        asio::post(reader_, [this, at, alive, state = std::move(snapshot->state)] {
+          // Valid without a look at `alive`: the destructor waits for this.
+          auto loaded = events_.load(at.index, state);
+          asio::post(loop_, [this, at, alive, loaded = std::move(loaded)]() mutable {
+            if (!alive.expired() && loading_ == at) take_up(at, std::move(loaded));
+          });
+        });
       });
+}
+
+void RaftMember::take_up(raft::SnapshotPointer at, Result<std::function<void()>> loaded) {
+  if (!loaded) {
+    step(raft::PersistFailed{{}, "the snapshot that came in: " + loaded.error().message});
+    return;
+  }
+  (*loaded)();
+  asio::post(reader_, [gone = std::move(*loaded)] {});
+  loading_.reset();
+  told_ = at.index;
+  tell_entries();
+  tell_reads();
+  if (events_.settled) events_.settled();
 }
 
 void RaftMember::tell_entries() {

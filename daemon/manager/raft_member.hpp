@@ -14,6 +14,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <deque>
 #include <functional>
 #include <map>
@@ -36,8 +37,10 @@ class RaftMember {
   struct Events {
     // An entry is to be applied; in order, each once.
     std::function<void(const raft::Committed&)> committed;
-    // The state machine is to be replaced by this snapshot's. Errors: it can't be read.
-    std::function<Status(raft::Index, const std::string& state)> load;
+    // The state machine is to be replaced by this snapshot's. Called on a thread of its own, so
+    // that a big state does not hold up the loop; what it returns is called on the loop, and
+    // destroyed on that thread again, with whatever it took out. Errors: it can't be read.
+    std::function<Result<std::function<void()>>(raft::Index, const std::string& state)> load;
     std::function<void(const raft::Dropped&)> dropped;
     std::function<void(const raft::RoleChange&)> role;
     // A message for another member, on its way or lost: raft sends again what matters.
@@ -73,10 +76,12 @@ class RaftMember {
   // Resolves when the applied state is as fresh as the moment of asking. Errors: unavailable.
   asio::awaitable<Status> read();
 
-  // Keeps a snapshot of the state after `applied`; `encode` runs on the disk's thread and captures
-  // nothing that changes. Requires: none is being kept.
+  // Keeps a snapshot of the state after `applied`, which `write` gives (Persister::save_snapshot).
+  // Requires: none is being kept.
   void take_snapshot(raft::Index applied, uint64_t keep_entries,
-                     std::function<std::string()> encode);
+                     storage::Persister::SnapshotWrite write);
+  // A member that answers is being sent the last one. A new one would make it begin anew.
+  bool sending_snapshot() const;
 
   // Why nothing new should be proposed: the disk is nearly full. Nullopt while it is not.
   const std::optional<Error>& read_only() const { return read_only_; }
@@ -104,6 +109,7 @@ class RaftMember {
   void read_chunk(raft::ReadChunk chunk);
   void store_chunk(raft::StoreChunk chunk);
   void load_snapshot(raft::SnapshotPointer at);
+  void take_up(raft::SnapshotPointer at, Result<std::function<void()>> loaded);
   void tell_entries();
   void tell_reads();
   void answer(Answer answer, Status status);
@@ -131,6 +137,8 @@ class RaftMember {
   bool stopped_ = false;
   std::optional<Error> read_only_;
   std::optional<raft::RoleChange> logged_role_;
+  // Of snapshots that came in. Last: it is joined before the rest goes.
+  asio::thread_pool reader_{1};
 };
 
 }  // namespace skep::manager

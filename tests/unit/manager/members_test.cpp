@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/manager/members.hpp"
 
+#include "core/store/state_codec.hpp"
 #include "tests/unit/manager/managers.hpp"
 
 using namespace skep;
@@ -150,4 +151,34 @@ TEST_CASE("what is asked while the lead is handed over waits, and costs nothing 
   CHECK(events < 1000);
   managers.run_until([&] { return answer->has_value(); });
   CHECK(**answer);
+}
+
+// Guard: sending_snapshot in maybe_snapshot; for the last part its bound.
+TEST_CASE("no new snapshot is made while a follower is being sent the last one, up to a bound") {
+  Managers managers(3, 20);
+  take_in(managers, 2);
+  const auto index = [&] { return managers.queue(1).member().raft().snapshot_index().value; };
+  const auto applied = [&] { return managers.queue(1).store().applied_index(); };
+  const auto write = [&] { REQUIRE(managers.put_service(1, "s" + std::to_string(applied()))); };
+  managers.run_until([&] {
+    write();
+    return index() != 0;
+  });
+  // A third one comes in and gets no piece of the snapshot that it needs.
+  managers.lost = [](const raft::Message& message) {
+    return std::holds_alternative<raft::SnapshotChunk>(message.body);
+  };
+  managers.put_manager(3);
+  managers.run_until([&] { return managers.queue(1).member().sending_snapshot(); });
+  const uint64_t sent = index();
+  while (applied() < sent + 70) write();
+  CHECK(index() == sent);
+  while (applied() < sent + 90) write();
+  managers.run_until([&] { return index() > sent; });
+  // Once it gets through, it has the same state, whichever snapshot that came from.
+  managers.lost = nullptr;
+  managers.run_until([&] { return managers.configuration(1).is_voter(RaftId{3}); });
+  managers.run_until([&] { return managers.queue(3).store().applied_index() == applied(); });
+  CHECK(store::encode(managers.queue(3).store().dump()) ==
+        store::encode(managers.queue(1).store().dump()));
 }
