@@ -21,7 +21,7 @@ import time
 from group import DIR, ROOT, leader, machine, need_root, playground, sock, up
 
 LOAD = os.path.join(ROOT, "out/bin/bench_service_create")
-FLUSH_S = 1.0
+FLUSH_S = 0.3  # before each row of each round
 
 
 def flush_rate():
@@ -62,8 +62,8 @@ def measure(options):
     seen = [[] for _ in rows]
     flushes = []
     for run in range(options.rounds):
-        flushes.append(flush_rate())
         for figures, (what, clients, nodes, unplaceable, _) in zip(seen, rows):
+            flushes.append(flush_rate())
             figures.append(load(run, clients, nodes, unplaceable, options.length_ms))
             print(f"round {run + 1}: {what}: {figures[-1]}", file=sys.stderr)
     flush = statistics.median(flushes)
