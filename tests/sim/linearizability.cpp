@@ -1,176 +1,103 @@
-// The search; see the header. Calls and returns stand in one doubly linked list, in order of time:
-// taking an operation lifts its two nodes out, stepping back puts them in again.
+// Places and what stands there; see the header.
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/linearizability.hpp"
 
 #include <algorithm>
-#include <unordered_map>
-
-#include "tests/sim/bytes.hpp"
+#include <limits>
+#include <map>
 
 namespace skep::sim {
 namespace {
 
-constexpr size_t kNone = static_cast<size_t>(-1);
+constexpr uint64_t kNever = std::numeric_limits<uint64_t>::max();
 
-struct Moment {
-  uint64_t at = 0;
-  size_t operation = 0;
-  bool is_return = false;
-  size_t match = kNone;  // of a call: its return
-  size_t before = kNone;
-  size_t after = kNone;
+// After so many writes: the write that made it so, and the reads that saw it.
+struct Place {
+  const HistoryEntry* write = nullptr;
+  uint64_t last_call = 0;
+  uint64_t first_return = kNever;       // of write and reads
+  uint64_t first_read_return = kNever;  // of the reads alone
 };
 
-class Search {
+class Order {
  public:
-  explicit Search(const std::vector<HistoryEntry>& history) {
+  explicit Order(const std::vector<HistoryEntry>& history) : history_(history) {
     for (const HistoryEntry& entry : history) {
-      if (entry.returned || entry.is_write) operations_.push_back(&entry);
+      if (entry.is_write) writes_[entry.written] = &entry;
     }
-    taken_.resize((operations_.size() + 63) / 64);
-    build();
+    places_.resize(writes_.size() + 1);
   }
 
-  Verdict run(uint64_t tries_max) {
-    size_t at = moments_[head_].after;
-    while (required_ > 0) {
-      if (++tries_ > tries_max) return Verdict::gave_up;
-      const Moment& moment = moments_[at];
-      // At the first return of one that was not taken, or at the end: nothing more can be first.
-      if (at == head_ || moment.is_return) {
-        if (stack_.empty()) return Verdict::impossible;
-        at = step_back();
-        continue;
-      }
-      std::optional<Register> next = after(*operations_[moment.operation]);
-      if (next && take(at, *next)) {
-        at = moments_[head_].after;
-      } else {
-        at = moment.after;
-      }
-    }
-    return Verdict::linearizable;
-  }
+  bool exists() { return put_all() && is_in_time(); }
 
  private:
-  struct Taken {
-    size_t call = kNone;
-    Register before;
-  };
-  struct Seen {
-    std::vector<uint64_t> taken;
-    Register state;
-  };
-
-  void build() {
-    struct Raw {
-      uint64_t at;
-      size_t operation;
-      bool is_return;
-    };
-    std::vector<Raw> raw;
-    for (size_t i = 0; i < operations_.size(); ++i) {
-      raw.push_back({operations_[i]->called, i, false});
-      if (!operations_[i]->returned) continue;  // never has to be taken: it has no return
-      raw.push_back({*operations_[i]->returned, i, true});
-      required_ += 1;
+  bool put_all() {
+    for (const HistoryEntry& entry : history_) {
+      if (entry.returned && !put(entry)) return false;
     }
-    std::sort(raw.begin(), raw.end(), [](const Raw& a, const Raw& b) {
-      return std::pair(a.at, a.is_return) < std::pair(b.at, b.is_return);
-    });
-    // A ring around moment 0, which is none.
-    moments_.push_back({});
-    std::vector<size_t> calls(operations_.size(), kNone);
-    for (const Raw& one : raw) {
-      const size_t here = moments_.size();
-      moments_.push_back({one.at, one.operation, one.is_return, kNone, here - 1, here + 1});
-      if (one.is_return) {
-        moments_[calls[one.operation]].match = here;
-      } else {
-        calls[one.operation] = here;
-      }
-    }
-    moments_.back().after = head_;
-    moments_[head_].after = moments_.size() > 1 ? 1 : head_;
-    moments_[head_].before = moments_.size() - 1;
+    while (places_.size() > 1 && places_.back().first_return == kNever) places_.pop_back();
+    return true;
   }
 
-  // The register after the operation; nullopt if it can't have been next.
-  std::optional<Register> after(const HistoryEntry& entry) const {
+  bool put(const HistoryEntry& entry) {
+    const uint64_t number = entry.result.count;
+    if (number >= places_.size()) return false;
+    if (number == 0 && (entry.is_write || entry.result.value != 0)) return false;
+    if (number != 0 && !put_write(number, entry)) return false;
+    Place& place = places_[number];
+    place.last_call = std::max(place.last_call, entry.called);
+    place.first_return = std::min(place.first_return, *entry.returned);
     if (!entry.is_write) {
-      if (entry.result != state_) return std::nullopt;
-      return state_;
-    }
-    const Register next{entry.written, state_.count + 1};
-    if (entry.returned && entry.result != next) return std::nullopt;
-    return next;
-  }
-
-  void lift(size_t at) {
-    moments_[moments_[at].before].after = moments_[at].after;
-    moments_[moments_[at].after].before = moments_[at].before;
-  }
-  void put_back(size_t at) {
-    moments_[moments_[at].before].after = at;
-    moments_[moments_[at].after].before = at;
-  }
-  void flip(size_t operation) { taken_[operation / 64] ^= uint64_t{1} << operation % 64; }
-
-  // False if the same was tried before.
-  bool take(size_t call, const Register& next) {
-    const size_t operation = moments_[call].operation;
-    flip(operation);
-    uint64_t key = mix(mix(0, next.value), next.count);
-    for (const uint64_t word : taken_) key = mix(key, word);
-    std::vector<Seen>& bucket = memo_[key];
-    for (const Seen& seen : bucket) {
-      if (seen.state == next && seen.taken == taken_) {
-        flip(operation);
-        return false;
-      }
-    }
-    bucket.push_back({taken_, next});
-    stack_.push_back({call, state_});
-    state_ = next;
-    lift(call);
-    if (moments_[call].match != kNone) {
-      lift(moments_[call].match);
-      required_ -= 1;
+      place.first_read_return = std::min(place.first_read_return, *entry.returned);
     }
     return true;
   }
 
-  // Undoes the last one; returns the moment to go on with.
-  size_t step_back() {
-    const Taken last = stack_.back();
-    stack_.pop_back();
-    const Moment& call = moments_[last.call];
-    if (call.match != kNone) {
-      put_back(call.match);
-      required_ += 1;
-    }
-    put_back(last.call);
-    flip(call.operation);
-    state_ = last.before;
-    return call.after;
+  // What was seen says whose write stands there, also of one that has no outcome of its own.
+  bool put_write(uint64_t number, const HistoryEntry& seen) {
+    const auto found = writes_.find(seen.result.value);
+    if (found == writes_.end()) return false;
+    const HistoryEntry* write = found->second;
+    if (seen.is_write && write != &seen) return false;
+    if (!placed_.emplace(write, number).second && placed_.at(write) != number) return false;
+    Place& place = places_[number];
+    if (place.write != nullptr && place.write != write) return false;
+    place.write = write;
+    place.last_call = std::max(place.last_call, write->called);
+    return true;
   }
 
-  std::vector<const HistoryEntry*> operations_;
-  std::vector<Moment> moments_;
-  const size_t head_ = 0;
-  size_t required_ = 0;  // known outcomes not taken yet
-  std::vector<uint64_t> taken_;
-  std::vector<Taken> stack_;
-  std::unordered_map<uint64_t, std::vector<Seen>> memo_;  // looked up only, never walked
-  Register state_;
-  uint64_t tries_ = 0;
+  bool is_in_time() const {
+    std::vector<uint64_t> later(places_.size(), kNever);  // the first return behind the place
+    for (size_t i = places_.size() - 1; i > 0; --i) {
+      later[i - 1] = std::min(later[i], places_[i].first_return);
+    }
+    std::vector<uint64_t> spare;  // calls of the writes that may fill a place
+    for (const auto& [value, write] : writes_) {
+      if (!write->returned && !placed_.contains(write)) spare.push_back(write->called);
+    }
+    std::sort(spare.begin(), spare.end());
+    size_t used = 0;
+    for (size_t i = 0; i < places_.size(); ++i) {
+      const Place& place = places_[i];
+      if (place.last_call > later[i]) return false;
+      if (place.write != nullptr && place.write->called > place.first_read_return) return false;
+      if (place.write != nullptr || i == 0) continue;
+      if (used == spare.size() || spare[used++] > later[i]) return false;
+    }
+    return true;
+  }
+
+  const std::vector<HistoryEntry>& history_;
+  std::map<uint64_t, const HistoryEntry*> writes_;  // by value
+  std::map<const HistoryEntry*, uint64_t> placed_;  // looked up only, never walked
+  std::vector<Place> places_;
 };
 
 }  // namespace
 
-Verdict check(const std::vector<HistoryEntry>& history, uint64_t tries_max) {
-  return Search(history).run(tries_max);
+Verdict check(const std::vector<HistoryEntry>& history) {
+  return Order(history).exists() ? Verdict::linearizable : Verdict::impossible;
 }
 
 }  // namespace skep::sim

@@ -1,12 +1,12 @@
 // Could this have happened one after another? Decides it for the history of one register.
 //
-// The search of Wing and Gong with Lowe's memo: take any operation that nobody else had finished
-// before it began, see whether the register allows its result, go on without it, and step back
-// when nothing fits. Pairs (operations taken, register) that failed once are not tried again.
-// A write whose outcome is unknown may have happened at any time after it began, or never.
-//
-// The search is exponential in the number of operations that overlap; it gives up, and says so,
-// after a bounded number of tries.
+// In general that takes a search which is exponential in what overlaps, and one that gives up has
+// not passed. But each register counts its writes, and each outcome tells the count: so it is known
+// at which place in the order an operation stands, and only two things are left to see. Nobody may
+// have finished before somebody at an earlier place began; and places whose write told nobody its
+// outcome are filled with writes that have none, each of which may have happened at any time after
+// it began, or never. For the latter the earliest are taken first: a place further on accepts
+// whatever one before it does.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -22,15 +22,13 @@ struct HistoryEntry {
   bool is_write = false;
   uint64_t called = 0;               // any clock on which no two moments of a history are equal
   std::optional<uint64_t> returned;  // nullopt: the outcome is not known
-  uint64_t written = 0;              // of a write
+  uint64_t written = 0;              // of a write: another value than any other's, and not zero
   Register result;                   // the register that was seen; of a write: just after it
 };
 
-enum class Verdict { linearizable, impossible, gave_up };
-
-inline constexpr uint64_t kCheckTriesMax = 2'000'000;
+enum class Verdict { linearizable, impossible };
 
 // The register begins as {0, 0}. Reads without an outcome are passed over.
-Verdict check(const std::vector<HistoryEntry>& history, uint64_t tries_max = kCheckTriesMax);
+Verdict check(const std::vector<HistoryEntry>& history);
 
 }  // namespace skep::sim

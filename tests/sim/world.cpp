@@ -41,7 +41,7 @@ RunResult World::run() {
   run_until(options_.ticks * kTickUs, [] { return false; });
   if (!checker_.failure()) run_liveness();
   if (!checker_.failure()) {
-    if (std::optional<std::string> wrong = clients_.check_histories(&result_.undecided)) {
+    if (std::optional<std::string> wrong = clients_.check_histories()) {
       checker_.fail(*wrong);
     }
   }

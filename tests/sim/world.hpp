@@ -38,7 +38,6 @@ struct RunResult {
   uint64_t committed = 0;   // entries
   uint64_t operations = 0;  // of clients
   uint64_t leaders = 0;     // elected
-  uint64_t undecided = 0;   // histories that the search gave up on
   WhatCounts happened{};
 };
 
