@@ -174,10 +174,18 @@ class Etcd:
                  "--initial-cluster-state=new", "--quota-backend-bytes=8589934592", "--log-level=error", *tls],
                 stdout=subprocess.DEVNULL, stderr=open(f"{place}/{m}.log", "w")))
         wait_for("etcd", lambda: all(
-            subprocess.run(["etcdctl", f"--endpoints=https://{c}", f"--cacert={place}/ca.pem",
-                            f"--cert={place}/node.pem", f"--key={place}/node.key", "endpoint", "health"],
-                           env={**os.environ, "ETCDCTL_API": "3"}, stdout=subprocess.DEVNULL,
-                           stderr=subprocess.DEVNULL).returncode == 0 for c in self.clients))
+            self.control([c], "endpoint", "health").returncode == 0 for c in self.clients))
+        # The first member leads on our side too: a lone client asks the leader.
+        status = json.loads(self.control(self.clients[:1], "endpoint", "status", "-w", "json").stdout)[0]["Status"]
+        if status["leader"] != status["header"]["member_id"]:
+            self.control(self.clients, "move-leader", f"{status['header']['member_id']:x}").check_returncode()
+
+    def control(self, endpoints, *words):
+        place = os.path.join(FOLDER, self.name)
+        return subprocess.run(
+            ["etcdctl", "--endpoints=" + ",".join("https://" + e for e in endpoints), f"--cacert={place}/ca.pem",
+             f"--cert={place}/node.pem", f"--key={place}/node.key", *words], text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, env={**os.environ, "ETCDCTL_API": "3"})
 
     def run(self, clients, seconds, read):
         place = os.path.join(FOLDER, self.name)
