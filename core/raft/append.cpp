@@ -46,6 +46,7 @@ void Raft::receive(const Sender& from, AppendRequest& request, Tick now, Output&
   follower.matched = std::max(follower.matched, below ? commit_ : request.previous_index);
   // While a snapshot takes the place of this log, what is added to it would be lost.
   if (!arrival_is_complete()) take_entries(request);
+  if (request.news) return;  // whoever sent it knows what is durable here
   follower.reply_due =
       follower.reply_due || follower.matched <= log_.durable() || request.entries.empty();
 }

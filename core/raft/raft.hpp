@@ -147,7 +147,7 @@ class Raft {
   void replicate(Tick now, Output& out);
   void replicate_to(RaftId id, Progress& member, Tick now, Output& out);
   void send_append(RaftId id, Progress& member, Index previous, std::vector<Entry> entries,
-                   Output& out);
+                   Output& out, bool news = false);
   void send_heartbeat(RaftId id, Progress& member, Output& out);
   void lead(Tick now, Output& out);
   std::optional<RaftId> best_successor(Tick now) const;

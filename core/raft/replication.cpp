@@ -64,7 +64,7 @@ void Raft::lead(Tick now, Output& out) {
 }
 
 void Raft::send_append(RaftId id, Progress& member, Index previous, std::vector<Entry> entries,
-                       Output& out) {
+                       Output& out, bool news) {
   const std::optional<Term> term = log_.term_at(previous);
   SKEP_ASSERT(term.has_value(), "an append stands on an entry that is in memory");
   SKEP_ASSERT(entries.empty() || entries.front().index == previous.next(),
@@ -74,6 +74,7 @@ void Raft::send_append(RaftId id, Progress& member, Index previous, std::vector<
   request.previous_term = *term;
   request.commit = std::min(commit_, Index{previous.value + entries.size()});
   request.round = ++std::get<Leader>(role_).round;
+  request.news = news;
   request.entries = std::move(entries);
   member.commit_told = std::max(member.commit_told, request.commit);
   send(id, std::move(request), out);
@@ -118,7 +119,7 @@ void Raft::replicate_to(RaftId id, Progress& member, Tick now, Output& out) {
   // Followers serve reads too: a commit is news even without entries.
   if (!told && member.state() == ProgressState::replicate &&
       member.commit_told < std::min(commit_, member.next().previous())) {
-    send_append(id, member, member.next().previous(), {}, out);
+    send_append(id, member, member.next().previous(), {}, out, true);
   }
 }
 

@@ -118,6 +118,7 @@ struct AppendRequest {
   std::vector<Entry> entries;  // begin at previous_index + 1; checked by both sides
   Index commit;
   uint64_t round = 0;  // rises with every message of a term; what a read is confirmed by
+  bool news = false;   // of a commit and nothing else: only a refusal is answered
 };
 struct AppendReply {
   bool rejected = false;

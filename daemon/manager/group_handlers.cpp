@@ -68,13 +68,13 @@ void Manager::register_group_handlers() {
   using transport::Caller;
   using Reply = asio::awaitable<Result<std::string>>;
   const auto messages = [this, alive = std::weak_ptr(alive_)](
-                            Caller caller,
-                            std::string payload) -> asio::awaitable<Result<std::string>> {
-    if (alive.expired()) co_return fail(ErrorKind::cancelled, "this manager is stopping");
-    co_return take_messages(caller, payload);
+                            const Caller& caller,
+                            const std::string& payload) -> Result<std::string> {
+    if (alive.expired()) return fail(ErrorKind::cancelled, "this manager is stopping");
+    return take_messages(caller, payload);
   };
-  server_->handle(Method::raft, messages);
-  server_->handle(Method::snapshot, messages);
+  server_->handle_promptly(Method::raft, messages);
+  server_->handle_promptly(Method::snapshot, messages);
   const auto handle = [this](Method method, std::function<Reply(Caller, std::string)> body) {
     server_->handle(
         method, [alive = std::weak_ptr(alive_), body](Caller caller, std::string payload) -> Reply {

@@ -1,4 +1,8 @@
 // Lanes: a queue, a connection, and a coroutine that brings one to the other.
+//
+// The group's messages are told, not asked: an answer to each would be as many frames again, and
+// raft has its own. One batch in a while is asked all the same, and shows that the peer still takes
+// in what it is sent; how much may be told meanwhile is bounded.
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/manager/peers.hpp"
 
@@ -31,6 +35,11 @@ constexpr size_t kBatchBytesMax = 2 << 20;
 constexpr milliseconds kConnectTimeout{1'000};
 // A peer that takes nothing in for this long is dialled anew.
 constexpr milliseconds kCallDeadline{2'000};
+// An answer is asked for this often, if there is anything to say, or when so much was told.
+constexpr milliseconds kAskPeriod{100};
+constexpr size_t kAskBytes = 256 << 10;
+// Not answered for: below what a connection takes before it is closed (Connection::kQueueBytesMax).
+constexpr size_t kUnansweredBytesMax = 4 << 20;
 constexpr milliseconds kPauseMin{50};
 constexpr milliseconds kPauseMax{500};
 // The leader sends a heartbeat each 100 ms; an answer this old is none.
@@ -98,6 +107,10 @@ class Peers::Lane : public std::enable_shared_from_this<Lane> {
   asio::awaitable<void> run();
   asio::awaitable<Status> dial();
   asio::awaitable<Status> deliver();
+  asio::awaitable<void> ask(std::shared_ptr<transport::RpcClient> client, std::string batch);
+  bool may_deliver() const {
+    return (!queue_.empty() || probing_) && (!asking_ || told_bytes_ < kUnansweredBytesMax);
+  }
   asio::awaitable<void> rest(milliseconds time);
   std::string take_batch();
   void note(Status outcome);
@@ -110,7 +123,11 @@ class Peers::Lane : public std::enable_shared_from_this<Lane> {
   asio::steady_timer bell_;
   std::deque<std::string> queue_;
   size_t queued_ = 0;
-  std::unique_ptr<transport::RpcClient> client_;
+  std::shared_ptr<transport::RpcClient> client_;
+  std::chrono::nanoseconds asked_at_{};               // of the last batch that was asked
+  size_t told_bytes_ = 0;                             // since then
+  bool asking_ = false;                               // it is not answered yet
+  std::optional<Error> lost_;                         // why the connection is of no use any more
   std::optional<std::chrono::nanoseconds> answered_;  // when the last batch was; empty: it was not
   milliseconds pause_ = kPauseMin;
   bool probing_ = false;
@@ -121,20 +138,20 @@ class Peers::Lane : public std::enable_shared_from_this<Lane> {
 
 asio::awaitable<void> Peers::Lane::run() {
   while (!over()) {
-    if (queue_.empty() && !probing_) {
+    if (!may_deliver() && !lost_) {
       co_await rest(std::chrono::hours(1));
       continue;
     }
     Status done;
-    if (!client_ || !client_->open()) done = co_await dial();
+    if (lost_) done = fail(*lost_);
+    if (done && (!client_ || !client_->open())) done = co_await dial();
     if (done && !over()) done = co_await deliver();
     if (over()) break;
+    if (done) continue;
     note(done);
-    if (done) {
-      pause_ = kPauseMin;
-      continue;
-    }
     client_.reset();
+    lost_.reset();
+    asking_ = false;
     queue_.clear();
     queued_ = 0;
     std::uniform_int_distribution<int64_t> draw(kPauseMin.count() / 2, pause_.count());
@@ -158,6 +175,8 @@ asio::awaitable<Status> Peers::Lane::dial() {
   options.cluster = shared_->options.credentials.identity.cluster;
   options.connect_timeout = kConnectTimeout;
   std::string address = place_.address;
+  client_.reset();  // an answer that comes to it now is nobody's
+  asking_ = false;
   SKEP_CO_TRY_ASSIGN(client_, co_await transport::RpcClient::connect(
                                   shared_->loop, std::move(address), std::move(options)));
   if (place_.node && client_->server()->node != place_.node) {
@@ -168,11 +187,46 @@ asio::awaitable<Status> Peers::Lane::dial() {
   co_return Status{};
 }
 
+// Pieces of a snapshot go one at a time: each is as large as a batch may be, and none is urgent.
 asio::awaitable<Status> Peers::Lane::deliver() {
-  probing_ = false;
   std::string batch = take_batch();
-  SKEP_CO_TRY(co_await client_->call(method_, std::move(batch), kCallDeadline));
+  const auto client = client_;
+  const bool due = probing_ || told_bytes_ >= kAskBytes ||
+                   base::mono_now() - asked_at_ >= kAskPeriod || !reachable();
+  probing_ = false;
+  if (method_ == Method::snapshot) {
+    SKEP_CO_TRY(co_await client->call(method_, std::move(batch), kCallDeadline));
+    note({});
+    co_return Status{};
+  }
+  told_bytes_ += batch.size();
+  if (asking_ || !due) {
+    client->tell(method_, std::move(batch));
+    co_return Status{};
+  }
+  asking_ = true;
+  asked_at_ = base::mono_now();
+  told_bytes_ = 0;
+  asio::co_spawn(
+      shared_->loop,
+      [self = shared_from_this(), client, batch = std::move(batch)]() mutable
+      -> asio::awaitable<void> { co_await self->ask(client, std::move(batch)); },
+      asio::detached);
   co_return Status{};
+}
+
+asio::awaitable<void> Peers::Lane::ask(std::shared_ptr<transport::RpcClient> client,
+                                       std::string batch) {
+  const Result<std::string> answer =
+      co_await client->call(method_, std::move(batch), kCallDeadline);
+  if (client != client_) co_return;  // of a connection that was given up
+  asking_ = false;
+  if (answer) {
+    note({});
+  } else {
+    lost_ = answer.error();
+  }
+  bell_.cancel();
 }
 
 // RaftRequest and SnapshotRequest are the same on the wire.
@@ -196,6 +250,7 @@ void Peers::Lane::note(Status outcome) {
   if (outcome) {
     answered_ = base::mono_now();
     complained_ = false;
+    pause_ = kPauseMin;
   } else {
     answered_.reset();
     if (!std::exchange(complained_, true)) {

@@ -44,6 +44,9 @@ class ItemSink {
 };
 
 using UnaryHandler = std::function<asio::awaitable<Result<std::string>>(Caller, std::string)>;
+// For what is done before the function returns, and is too small and too frequent for a coroutine
+// of its own. It may not destroy the server.
+using PromptHandler = std::function<Result<std::string>(const Caller&, const std::string&)>;
 // The sink lives as long as the coroutine.
 using StreamHandler = std::function<asio::awaitable<Status>(Caller, std::string, ItemSink&)>;
 

@@ -38,11 +38,11 @@ void Connection::start(OnFrame on_frame, OnClosed on_closed) {
 }
 
 void Connection::read(std::shared_ptr<Listener> listener) {
-  stream_->async_read_some(
-      asio::buffer(chunk_), [self = shared_from_this(), listener = std::move(listener)](
-                                const boost::system::error_code& code, size_t size) mutable {
-        self->take(std::move(listener), code, size);
-      });
+  stream_->async_read_some(asio::buffer(chunk_),
+                           [self = shared_from_this(), listener = std::move(listener)](
+                               const boost::system::error_code& code, size_t size) mutable {
+                             self->take(std::move(listener), code, size);
+                           });
 }
 
 void Connection::take(std::shared_ptr<Listener> listener, const boost::system::error_code& code,
@@ -88,7 +88,18 @@ void Connection::send(const rpc::Frame& frame) {
     close(Error{ErrorKind::unavailable, "the peer doesn't read what it is sent"});
     return;
   }
-  write();
+  schedule_write();
+}
+
+// What is sent in one turn of the loop goes out together: a record and a system call each would
+// cost more than the frames.
+void Connection::schedule_write() {
+  if (write_scheduled_ || !writing_.empty()) return;
+  write_scheduled_ = true;
+  asio::post(stream_->get_executor(), [self = shared_from_this()] {
+    self->write_scheduled_ = false;
+    if (!self->closed()) self->write();
+  });
 }
 
 asio::awaitable<Status> Connection::send_wait(rpc::Frame frame) {

@@ -60,6 +60,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void read(std::shared_ptr<Listener> listener);
   void take(std::shared_ptr<Listener> listener, const boost::system::error_code& code, size_t size);
   void deliver(const Listener& listener);
+  void schedule_write();
   void write();
   void wrote(const boost::system::error_code& code);
   void end(const Error& reason);
@@ -73,6 +74,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   size_t queued_bytes_ = 0;
   std::string writing_;  // empty: no write on its way
   uint64_t writes_ = 0;
+  bool write_scheduled_ = false;
   asio::steady_timer stall_;
   asio::steady_timer room_;
   asio::steady_timer linger_;

@@ -99,6 +99,7 @@ class RpcClient::State : public std::enable_shared_from_this<State> {
   void start();
   asio::awaitable<Result<std::string>> ask(Method method, std::string payload, OnItem on_item,
                                            std::optional<std::chrono::milliseconds> deadline);
+  void tell(Method method, std::string payload);
   asio::awaitable<Error> closed();
 
   std::shared_ptr<Connection> connection;
@@ -106,7 +107,7 @@ class RpcClient::State : public std::enable_shared_from_this<State> {
 
  private:
   void send_request(uint64_t stream, Method method, std::string payload,
-                    std::optional<std::chrono::milliseconds> deadline);
+                    std::optional<std::chrono::milliseconds> deadline, bool one_way = false);
   void forget(uint64_t stream, const Pending& pending);
   void on_frame(const rpc::Frame& frame);
   void on_item(uint64_t stream, const std::shared_ptr<Pending>& pending, const rpc::Item& item);
@@ -140,7 +141,8 @@ void RpcClient::State::start() {
 }
 
 void RpcClient::State::send_request(uint64_t stream, Method method, std::string payload,
-                                    std::optional<std::chrono::milliseconds> deadline) {
+                                    std::optional<std::chrono::milliseconds> deadline,
+                                    bool one_way) {
   rpc::Frame frame;
   frame.set_stream(stream);
   rpc::Request* request = frame.mutable_request();
@@ -150,7 +152,13 @@ void RpcClient::State::send_request(uint64_t stream, Method method, std::string 
   request->set_request_id(++last_request_);
   if (deadline) request->set_deadline_ms(static_cast<uint32_t>(deadline->count()));
   request->set_payload(std::move(payload));
+  request->set_one_way(one_way);
   connection->send(frame);
+}
+
+void RpcClient::State::tell(Method method, std::string payload) {
+  SKEP_ASSERT(payload.size() <= identity::info(method).request_max, "what is told fits a request");
+  if (!connection->closed()) send_request(++last_stream_, method, std::move(payload), {}, true);
 }
 
 asio::awaitable<Result<std::string>> RpcClient::State::ask(
@@ -333,6 +341,10 @@ asio::awaitable<Result<std::string>> RpcClient::call(Method method, std::string 
                                                      std::chrono::milliseconds deadline) {
   const std::shared_ptr<State> state = state_;  // outlives `this`, which may go meanwhile
   co_return co_await state->ask(method, std::move(payload), nullptr, deadline);
+}
+
+void RpcClient::tell(Method method, std::string payload) {
+  state_->tell(method, std::move(payload));
 }
 
 asio::awaitable<Status> RpcClient::open_stream(Method method, std::string payload, OnItem on_item) {

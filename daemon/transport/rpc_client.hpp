@@ -45,6 +45,9 @@ class RpcClient {
   // when this node's certificate is refused.
   asio::awaitable<Result<std::string>> call(Method method, std::string payload,
                                             std::chrono::milliseconds deadline);
+  // Sends it and expects nothing: whether it arrived, and what was said to it, is not told. Nothing
+  // is sent once the connection has ended. Whoever tells more than the peer reads has it closed.
+  void tell(Method method, std::string payload);
   // Resolves when the stream has ended: well, with the server's error, or with the error that
   // on_item returned (which ends the stream).
   using OnItem = std::function<Status(std::string item)>;

@@ -215,6 +215,10 @@ void RpcServer::handle(Method method, UnaryHandler handler) {
   SKEP_ASSERT(!state_->room->streams.contains(method), "a method is unary or a stream, not both");
   state_->room->unary[method] = std::move(handler);
 }
+void RpcServer::handle_promptly(Method method, PromptHandler handler) {
+  SKEP_ASSERT(!state_->room->streams.contains(method), "a method is unary or a stream, not both");
+  state_->room->prompt[method] = std::move(handler);
+}
 void RpcServer::handle_stream(Method method, StreamHandler handler) {
   SKEP_ASSERT(!state_->room->unary.contains(method), "a method is unary or a stream, not both");
   state_->room->streams[method] = std::move(handler);

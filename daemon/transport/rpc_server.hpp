@@ -42,6 +42,7 @@ class RpcServer {
 
   // Before `listen`; one handler per method, and a method is unary or a stream for good.
   void handle(Method method, UnaryHandler handler);
+  void handle_promptly(Method method, PromptHandler handler);
   void handle_stream(Method method, StreamHandler handler);
 
   // "0.0.0.0:2377"; port 0 takes a free one. Errors name the address and the reason.

@@ -147,7 +147,21 @@ void ServerPeer::on_request(uint64_t stream, const rpc::Request& request) {
     answer(stream, fail(admitted.error()));
     return;
   }
-  begin(stream, request, static_cast<Method>(request.method()));
+  const auto method = static_cast<Method>(request.method());
+  if (const auto prompt = room_->prompt.find(method); prompt != room_->prompt.end()) {
+    return run_prompt(prompt->second, stream, request);
+  }
+  begin(stream, request, method);
+}
+
+void ServerPeer::run_prompt(PromptHandler& handler, uint64_t stream, const rpc::Request& request) {
+  Result<std::string> outcome;
+  try {
+    outcome = handler(caller_, request.payload());
+  } catch (const std::exception& error) {
+    outcome = fail(ErrorKind::internal, error.what());
+  }
+  if (!outcome || !request.one_way()) answer(stream, outcome);
 }
 
 Status ServerPeer::admit(const rpc::Request& request) {
@@ -195,7 +209,8 @@ Status ServerPeer::admit(const rpc::Request& request) {
       !room_->issue.take(std::chrono::steady_clock::now())) {
     return fail(ErrorKind::unavailable, "too many machines ask for certificates at once");
   }
-  if (!room_->unary.contains(method->method) && !room_->streams.contains(method->method)) {
+  if (!room_->unary.contains(method->method) && !room_->prompt.contains(method->method) &&
+      !room_->streams.contains(method->method)) {
     return fail(ErrorKind::unimplemented, name + " isn't built yet");
   }
   return {};

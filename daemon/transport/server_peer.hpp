@@ -22,6 +22,7 @@ struct ServerRoom {
       : options(std::move(given)), issue(options.issue_certificate) {}
   ServerOptions options;
   std::map<Method, UnaryHandler> unary;
+  std::map<Method, PromptHandler> prompt;
   std::map<Method, StreamHandler> streams;
   PermitBucket issue;
 };
@@ -46,6 +47,7 @@ class ServerPeer : public std::enable_shared_from_this<ServerPeer> {
   void on_request(uint64_t stream, const rpc::Request& request);
   Status admit(const rpc::Request& request);
   void begin(uint64_t stream, const rpc::Request& request, Method method);
+  void run_prompt(PromptHandler& handler, uint64_t stream, const rpc::Request& request);
   asio::awaitable<Result<std::string>> run_unary(UnaryHandler& handler, Caller caller,
                                                  std::string payload);
   asio::awaitable<Status> run_stream(StreamHandler& handler, Caller caller, std::string payload,

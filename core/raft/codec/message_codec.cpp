@@ -45,6 +45,7 @@ struct Encoder {
     }
     out->set_commit(from.commit.value);
     out->set_round(from.round);
+    out->set_news(from.news);
   }
   void operator()(const AppendReply& from) {
     proto::RaftAppendReply* out = to->mutable_append_reply();
@@ -89,8 +90,8 @@ tl::unexpected<Error> wrong(const std::string& what) {
 }
 
 Result<AppendRequest> decode_append(const proto::RaftAppendRequest& from, Term term) {
-  AppendRequest to{
-      {from.previous_index()}, {from.previous_term()}, {}, {from.commit()}, from.round()};
+  AppendRequest to{{from.previous_index()}, {from.previous_term()}, {},
+                   {from.commit()},         from.round(),           from.news()};
   const size_t count = static_cast<size_t>(from.entries_size());
   if (count > kAppendEntriesMax) return wrong(std::to_string(count) + " entries are too many");
   if (to.previous_index.value > std::numeric_limits<uint64_t>::max() - count) {

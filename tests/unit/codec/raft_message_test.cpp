@@ -36,7 +36,7 @@ std::vector<MessageBody> bodies() {
           VoteRequest{false, true, {4}, {3}},
           VoteReply{true, true},
           append(),
-          AppendRequest{{10}, {6}, {}, {9}, 78},
+          AppendRequest{{10}, {6}, {}, {9}, 78, true},
           AppendReply{false, {13}, {0}, {0}, {0}, 77},
           AppendReply{true, {0}, {10}, {7}, {5}, 78},
           SnapshotChunk{{{20}, {6}, members()}, 4096, bytes("piece"), 0xdeadbeef, true},
