@@ -158,6 +158,7 @@ void Faults::wipe_one() {
   const int victim = world_.any_host();
   Host& host = world_.host(victim);
   if (!host.running() || !host.is_well() || !world_.membership().may_lose(host.member())) return;
+  if (!world_.membership().is_known_by_disk(host.member())) return;
   world_.note(What::disk_fault, victim, {host.member().value}, "wiped");
   host.come_back_blank(world_.membership().next_incarnation());
 }

@@ -64,6 +64,14 @@ bool Membership::may_lose(raft::RaftId member) const {
   return true;
 }
 
+bool Membership::is_known_by_disk(raft::RaftId member) const {
+  for (uint64_t id = 1; id <= last_member_; ++id) {
+    const raft::Configuration* one = world_.checker().configuration_of({id});
+    if (one != nullptr && one->contains(member) && !one->disk_of(member)) return false;
+  }
+  return true;
+}
+
 // A member that never came in, or that left without our hearing of it, still holds its host.
 void Membership::reclaim() {
   const std::optional<int> host = leader();

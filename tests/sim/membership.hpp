@@ -30,6 +30,9 @@ class Membership {
   void retire(int host, raft::RaftId member);
   // Whether a group could still decide if this member's disk were gone too.
   bool may_lose(raft::RaftId member) const;
+  // Whether each log that names this member says which disk is its own: one that never was a voter
+  // has promised nothing, and may come in with another disk.
+  bool is_known_by_disk(raft::RaftId member) const;
   bool change_is_pending() const { return pending_.has_value(); }
   raft::Incarnation next_incarnation() { return {++last_incarnation_}; }
 
