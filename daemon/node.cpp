@@ -152,10 +152,15 @@ asio::awaitable<Status> Node::take_up(transport::NodeCredentials credentials) {
                   [&](const auto& known) { return known.node != credentials.identity.node; });
   // A log that is gone is for the other managers to judge, if there are any.
   if (is_manager && (fs::exists(path("raft.db")) || !knows_others)) {
-    SKEP_CO_TRY(start_manager(credentials, nullptr));
+    // A log that can't be taken up is no reason to leave the containers alone.
+    const Status started = start_manager(credentials, nullptr);
+    if (!started && !log_trouble_) co_return started;
     // A lone manager serves nobody before the end of the log is applied: what was acknowledged
     // before the restart would seem to be gone. In a group every read asks how far the group is.
-    if (manager_->alone()) SKEP_CO_TRY(co_await manager_->ready());
+    if (manager_ && manager_->alone()) {
+      const Status ready = co_await manager_->ready();
+      if (!ready && !log_trouble_) co_return ready;
+    }
   }
   start_session(std::move(credentials));
   co_return Status{};
@@ -317,8 +322,25 @@ Status Node::start_manager(const transport::NodeCredentials& credentials,
                            manager::Queue::Request founding) {
   manager::ManagerOptions options = manager_options(credentials);
   if (founding) SKEP_TRY(manager::Manager::found(options));
-  SKEP_TRY_ASSIGN(manager_, manager::Manager::start(loop_, std::move(options), std::move(founding),
-                                                    [this](const ClusterEvent& e) { tell(e); }));
+  const model::NodeId node = credentials.identity.node;
+  // What can't be written now may be the next time, if what was written is whole.
+  options.log_failed = [this, node](const Error& why) {
+    log_failed(node, {ErrorKind::unavailable, why.message});
+  };
+  Result<manager::OpenLog> log = manager::Manager::open_log(options);
+  if (!log) {
+    log_failed(node, log.error());
+    return fail(log.error());
+  }
+  Result<std::unique_ptr<manager::Manager>> started =
+      manager::Manager::start(loop_, std::move(options), std::move(*log), std::move(founding),
+                              [this](const ClusterEvent& event) { tell(event); });
+  if (!started) {
+    if (started.error().kind == ErrorKind::internal) log_failed(node, started.error());
+    return fail(started.error());
+  }
+  manager_ = std::move(*started);
+  log_trouble_.reset();
   return {};
 }
 
@@ -432,15 +454,15 @@ asio::awaitable<Status> Node::leave(bool force) {
   if (!credentials_ || leaving_) {
     co_return fail(ErrorKind::precondition, "This node is not part of a swarm");
   }
-  if (manager_ && !force) {
-    co_return fail(
-        ErrorKind::precondition,
-        "You are attempting to leave the swarm on a node that is participating as a "
-        "manager. " +
-            std::string(manager_->alone() ? "Removing the last manager erases all current state of "
-                                            "the swarm. "
-                                          : "Demote it first, so that the others stay a quorum. ") +
-            "Use `--force` to ignore this message.");
+  if ((manager_ || log_trouble_) && !force) {
+    co_return fail(ErrorKind::precondition,
+                   "You are attempting to leave the swarm on a node that is participating as a "
+                   "manager. " +
+                       std::string(manager_ && manager_->alone()
+                                       ? "Removing the last manager erases all current state of "
+                                         "the swarm. "
+                                       : "Demote it first, so that the others stay a quorum. ") +
+                       "Use `--force` to ignore this message.");
   }
   leaving_ = true;
   const bool last_manager = manager_ && manager_->alone();

@@ -11,7 +11,8 @@
 //
 // Whether a node is a manager is the managers' to say: its row in their store is compared with what
 // the node is, again and again, and it renews its certificate, starts or stops its Manager and asks
-// to be of the group until the two agree (node_group.cpp). Nothing that runs takes notice.
+// to be of the group until the two agree (node_group.cpp). Nothing that runs takes notice. The same
+// loop brings a manager back whose disk failed (node_recovery.cpp).
 //
 // All on the loop.
 // SPDX-License-Identifier: Apache-2.0
@@ -105,6 +106,10 @@ class Node final : public manager::Control {
   Status choose_group_address();
   void close_manager();
   void forget_log();
+  // node_recovery.cpp: the log can't be written, or not be read
+  void log_failed(model::NodeId node, const Error& why);
+  Status recover_log();
+  std::string log_complaint() const;
 
   asio::io_context& loop_;
   base::Config config_;
@@ -117,6 +122,16 @@ class Node final : public manager::Control {
   MembershipFile addresses_;
   std::optional<model::Node> row_;  // of this node, as its managers last told it
   std::string trouble_;             // why the membership is in error
+  // Why there is no Manager though this node is one; see node_recovery.cpp.
+  struct LogTrouble {
+    model::NodeId node;  // this one
+    Error why;
+    bool damaged = false;                   // not to be read again
+    std::chrono::nanoseconds next_look{0};  // mono_now()
+  };
+  std::optional<LogTrouble> log_trouble_;
+  std::chrono::milliseconds log_pause_{0};    // before the log was last read again
+  std::chrono::nanoseconds log_taken_up_{0};  // mono_now() of then
   bool entering_ = false;
   bool leaving_ = false;        // tasks of the last membership are still being removed
   bool was_connected_ = false;  // a session has stood since the membership was taken up

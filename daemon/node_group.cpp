@@ -46,7 +46,7 @@ asio::awaitable<void> Node::keep_role() {
   while (!stopping_) {
     const Status done = co_await follow_role();
     if (stopping_) co_return;
-    if (!done && done.error().message != complaint) {
+    if (!done && !log_trouble_ && done.error().message != complaint) {
       base::log_info("node", "the role of this node: " + done.error().message);
     }
     complaint = done ? "" : done.error().message;
@@ -64,18 +64,19 @@ asio::awaitable<Status> Node::follow_role() {
   if (!credentials_ || entering_ || leaving_) co_return Status{};
   // The certificate follows the row by itself (agent/session.hpp); everything else follows it.
   if (credentials_->identity.role == NodeRole::worker) {
-    if (manager_) {
+    if (manager_ || log_trouble_) {
       base::log_info("node", "this node is a worker now");
       close_manager();
       forget_log();
     }
     co_return Status{};
   }
-  if (manager_ && manager_->votes()) {
+  if (manager_ && !log_trouble_ && manager_->votes()) {
     if (!trouble_.empty() && was_connected_) trouble_.clear();
     co_return Status{};
   }
   if (row_ && row_->spec.role == NodeRole::worker) co_return Status{};  // on its way out
+  if (log_trouble_) co_return recover_log();
   co_return co_await enter_group();
 }
 
@@ -117,7 +118,12 @@ asio::awaitable<Status> Node::enter_group() {
   if (*given != own) {
     close_manager();
     forget_log();
-    SKEP_CO_TRY(manager::Manager::prepare(manager_options(*credentials_), *given, generation));
+    const Status made =
+        manager::Manager::prepare(manager_options(*credentials_), *given, generation);
+    if (!made) {
+      forget_log();  // what is half there would be taken for one that lost its content
+      co_return made;
+    }
     SKEP_CO_TRY(start_manager(*credentials_, nullptr));
     base::log_info("node", "joining the managers as raft member " + std::to_string(given->value));
   }
@@ -199,6 +205,7 @@ void Node::close_manager() {
 }
 
 void Node::forget_log() {
+  log_trouble_.reset();
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(config_.data_dir, error)) {
     const std::string name = entry.path().filename().string();

@@ -11,6 +11,7 @@ namespace skep {
 
 Status Node::need_manager() const {
   if (manager_) return {};
+  if (log_trouble_) return fail(ErrorKind::unavailable, log_complaint());
   if (credentials_) {
     return fail(ErrorKind::precondition,
                 "This node is not a swarm manager. Worker nodes can't be used to view or modify "
@@ -36,6 +37,12 @@ manager::Membership Node::membership() const {
   out.state = LocalState::active;
   if (!trouble_.empty()) {
     out.state = LocalState::error;
+  } else if (log_trouble_) {
+    out.state = LocalState::error;
+    out.error = log_complaint();
+    out.log_lost = true;
+  } else if (manager_ && !manager_->disk_complaint().empty()) {
+    out.error = manager_->disk_complaint();
   } else if (!manager_ && !was_connected_) {
     out.state = LocalState::pending;
     out.error = "no manager of the swarm has answered yet";

@@ -94,6 +94,7 @@ Result<const store::View*> need_store(const Context& context) {
   if (store && store->cluster()) return store;
   std::string text(kNotManager);
   const manager::Membership membership = context.control.membership();
+  if (membership.log_lost) return fail(ErrorKind::unavailable, membership.error);
   if (membership.state == manager::LocalState::inactive) {
     text +=
         "Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try "

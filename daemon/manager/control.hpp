@@ -36,7 +36,8 @@ struct Membership {
   model::NodeId node;        // none when inactive
   model::ClusterId cluster;  // none when inactive
   std::string node_address;  // advertised
-  std::string error;         // one sentence when state is pending or error
+  std::string error;         // one sentence; also when it is active and its disk is in trouble
+  bool log_lost = false;     // a manager, but its log can't be read or written: `error` says why
   struct Manager {
     model::NodeId node;
     std::string address;  // host:port

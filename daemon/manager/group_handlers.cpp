@@ -231,6 +231,8 @@ asio::awaitable<Result<std::string>> Manager::write(Write write, model::RequestI
     if (base::mono_now() >= end || base::mono_now() - led >= kLeaderLimit) co_return fail(last);
     co_await changed->wait(seen, kRetryPause);
   }
+  // Whoever was told so by a leader whose disk failed must not hear that nothing happened.
+  if (last.kind == ErrorKind::unknown_outcome) co_return fail(last);
   co_return fail(ErrorKind::cancelled, "this manager is stopping");
 }
 

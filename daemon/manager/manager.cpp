@@ -87,14 +87,21 @@ Status Manager::prepare(const ManagerOptions& options, raft::RaftId member,
   return log->initialise(identity, raft::Configuration{});
 }
 
-Result<std::unique_ptr<Manager>> Manager::start(asio::io_context& loop, ManagerOptions options,
-                                                Queue::Request founding, EventSink events) {
-  SKEP_TRY_ASSIGN(auto log, storage::open_sqlite_log_store(options.log_path));
-  SKEP_TRY_ASSIGN(const std::optional<storage::Loaded> loaded, log->load());
+Result<OpenLog> Manager::open_log(const ManagerOptions& options) {
+  OpenLog log;
+  SKEP_TRY_ASSIGN(log.store, storage::open_sqlite_log_store(options.log_path));
+  SKEP_TRY_ASSIGN(std::optional<storage::Loaded> loaded, log.store->load());
   if (!loaded) {
     return fail(ErrorKind::internal, "this node is a manager but " + options.log_path +
                                          " holds no log; was the data directory emptied?");
   }
+  log.loaded = std::move(*loaded);
+  return log;
+}
+
+Result<std::unique_ptr<Manager>> Manager::start(asio::io_context& loop, ManagerOptions options,
+                                                OpenLog log, Queue::Request founding,
+                                                EventSink events) {
   std::unique_ptr<Manager> manager(new Manager(loop, std::move(options), std::move(events)));
   manager->founding_ = std::move(founding);
   Manager* self = manager.get();
@@ -107,9 +114,14 @@ Result<std::unique_ptr<Manager>> Manager::start(asio::io_context& loop, ManagerO
   queue_events.broken = [self](const Error& why) {
     self->trouble_ = why;
     self->ready_timer_.cancel();
+    if (self->options_.log_failed) self->options_.log_failed(why);
   };
-  SKEP_TRY_ASSIGN(manager->queue_, Queue::open(loop, std::move(log), *loaded, manager->ids_,
-                                               std::move(queue_events)));
+  Result<std::unique_ptr<Queue>> queue =
+      Queue::open(loop, std::move(log.store), log.loaded, manager->ids_, std::move(queue_events));
+  if (!queue) {
+    return fail(ErrorKind::internal, "what the raft log holds can't be: " + queue.error().message);
+  }
+  manager->queue_ = std::move(*queue);
   manager->note_members();
   Reach reach{[self](raft::RaftId member) { return self->peers_->reachable(member); },
               [self](raft::RaftId member) { self->peers_->probe(member); }};

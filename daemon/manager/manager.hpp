@@ -43,6 +43,15 @@ struct ManagerOptions {
   std::string listen_address;     // host:port
   std::string advertise_address;  // host:port, as other nodes reach it
   std::string own_address;        // host:port, as this node's own agent reaches it
+  // The log can't be written any more: this manager has stepped down and acknowledges nothing. Is
+  // to be closed, and its log to be read again. Told once, in a turn of the loop of its own.
+  std::function<void(const Error&)> log_failed;
+};
+
+// A log that was read from the disk and found whole.
+struct OpenLog {
+  std::unique_ptr<storage::LogStore> store;
+  storage::Loaded loaded;
 };
 
 class Manager {
@@ -55,10 +64,16 @@ class Manager {
   static Status prepare(const ManagerOptions& options, raft::RaftId member,
                         raft::Generation generation);
 
-  // Opens the log, listens. `founding` is the first transaction of a new cluster, proposed as soon
-  // as this manager leads and the log is empty. Errors: the log, the port.
+  // Reads the log and checks all of it. Errors: internal (damaged, or none there: no second try
+  // mends it), unimplemented (of another format), unavailable or exhausted (the disk), conflict (it
+  // is in use).
+  static Result<OpenLog> open_log(const ManagerOptions& options);
+  // Takes the log up, listens. `founding` is the first transaction of a new cluster, proposed as
+  // soon as this manager leads and the log is empty. Errors: internal (the log: as above),
+  // precondition or invalid (the port).
   static Result<std::unique_ptr<Manager>> start(asio::io_context& loop, ManagerOptions options,
-                                                Queue::Request founding, EventSink events);
+                                                OpenLog log, Queue::Request founding,
+                                                EventSink events);
   ~Manager();
   Manager(const Manager&) = delete;
   Manager& operator=(const Manager&) = delete;
@@ -85,6 +100,9 @@ class Manager {
   bool in_group() const { return queue_->member().raft().configuration().contains(member()); }
   // True while this is the group's only voter: nobody else need be asked for anything.
   bool alone() const;
+  // What is the matter with the disk of the log while it does not fail: it is nearly full, or has
+  // not answered for some time. Empty: nothing.
+  std::string disk_complaint() const { return queue_->member().disk_complaint(); }
   // Asks whoever is best fit to lead; nothing if this manager does not.
   void hand_over() { queue_->member().transfer(raft::RaftId{}); }
   // For connections from now on, at the port and in the answers; those that stand go on.

@@ -81,6 +81,7 @@ RaftMember::Events Queue::member_events() {
     if (events_.send) events_.send(message);
   };
   events.settled = [this] {
+    note_broken();
     maybe_lead();
     maybe_snapshot();
     if (held_back_ && !raft().transferring()) schedule_pump();
@@ -306,12 +307,18 @@ void Queue::note_role(const raft::RoleChange& change) {
   if (std::exchange(leading_, false)) {
     base::log_warning("manager", "no longer the leader: " + change.reason);
     deadline_timer_.cancel();
-    if (raft().broken()) events_.broken(*raft().broken());
     // Nothing of what waits was proposed, and nobody here would take it up.
     refuse_waiting(raft().broken() ? *raft().broken()
                                    : Error{ErrorKind::unavailable, "no longer the leader"});
   }
   if (events_.following) events_.following();
+}
+
+void Queue::note_broken() {
+  if (!raft().broken() || std::exchange(broken_told_, true) || !events_.broken) return;
+  asio::post(loop_, [this, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired()) events_.broken(*raft().broken());
+  });
 }
 
 void Queue::maybe_lead() {

@@ -61,7 +61,8 @@ class Queue {
     std::function<void()> reloaded;
     // A message for another manager.
     std::function<void(const raft::Message&)> send;
-    // The disk failed: nothing is acknowledged any more until the daemon is restarted.
+    // The disk failed: nothing is acknowledged any more until the log was read again. Once, in a
+    // turn of the loop of its own.
     std::function<void(const Error&)> broken;
   };
 
@@ -130,6 +131,7 @@ class Queue {
   void apply(const raft::Committed& committed);
   Result<std::function<void()>> load(raft::Index at, const std::string& state);
   void note_role(const raft::RoleChange& change);
+  void note_broken();
   void maybe_lead();
   void maybe_snapshot();
   void abandon_in_flight(const Error& why);
@@ -154,6 +156,7 @@ class Queue {
   bool held_back_ = false;  // the pump waits for the end of a hand-over
   bool leading_ = false;
   bool stopped_ = false;
+  bool broken_told_ = false;
 };
 
 }  // namespace skep::manager

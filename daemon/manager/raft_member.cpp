@@ -14,6 +14,10 @@
 namespace skep::manager {
 namespace {
 
+// A disk that takes longer than this for one flush is told of.
+constexpr std::chrono::seconds kSilenceLimit{2};
+constexpr const char* kSilent = "the disk of this manager does not answer";
+
 raft::Tick now_tick() {
   return {static_cast<uint64_t>(base::mono_now() / kTick)};
 }
@@ -49,6 +53,7 @@ RaftMember::RaftMember(asio::io_context& loop, std::unique_ptr<storage::LogStore
                    if (events_.settled) events_.settled();
                  }),
       tick_timer_(loop),
+      silence_timer_(loop),
       told_(raft_.snapshot_index()) {}
 
 RaftMember::~RaftMember() {
@@ -63,6 +68,7 @@ void RaftMember::stop() {
   if (std::exchange(stopped_, true)) return;
   alive_.reset();
   tick_timer_.cancel();
+  silence_timer_.cancel();
   const Error why{ErrorKind::cancelled, "the daemon is stopping"};
   for (auto& [id, read] : std::exchange(reads_, {})) answer(std::move(read.answer), fail(why));
   for (auto& [id, waiting] : std::exchange(changes_, {})) answer(std::move(waiting), fail(why));
@@ -224,12 +230,37 @@ void RaftMember::log_role(const raft::RoleChange& change) {
 
 void RaftMember::persist(raft::Persist persist) {
   const raft::PersistDone done = persist.done();
+  expect_disk();
   persister_.persist(std::move(persist),
                      [this, done, alive = std::weak_ptr(alive_)](Status status) {
                        if (alive.expired()) return;
+                       heard_disk();
                        if (status) return step(done);
                        step(raft::PersistFailed{done.epoch, status.error().message});
                      });
+}
+
+// Raft asks for one persist at a time.
+void RaftMember::expect_disk() {
+  silence_timer_.expires_after(kSilenceLimit);
+  silence_timer_.async_wait(
+      [this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error) {
+        if (error || alive.expired()) return;
+        disk_silent_ = true;
+        base::log_warning("manager", kSilent);
+      });
+}
+
+void RaftMember::heard_disk() {
+  silence_timer_.cancel();
+  if (std::exchange(disk_silent_, false)) {
+    base::log_info("manager", "the disk of this manager answers again");
+  }
+}
+
+std::string RaftMember::disk_complaint() const {
+  if (disk_silent_) return kSilent;
+  return read_only_ ? read_only_->message : std::string();
 }
 
 void RaftMember::read_chunk(raft::ReadChunk chunk) {

@@ -85,6 +85,8 @@ class RaftMember {
 
   // Why nothing new should be proposed: the disk is nearly full. Nullopt while it is not.
   const std::optional<Error>& read_only() const { return read_only_; }
+  // The same, or that the disk has not answered for a while; empty while all is well.
+  std::string disk_complaint() const;
   const storage::Identity& identity() const { return identity_; }
   bool saving_snapshot() const { return saving_; }
 
@@ -106,6 +108,8 @@ class RaftMember {
   void carry_out(raft::Output output);
   void log_role(const raft::RoleChange& change);
   void persist(raft::Persist persist);
+  void expect_disk();
+  void heard_disk();
   void read_chunk(raft::ReadChunk chunk);
   void store_chunk(raft::StoreChunk chunk);
   void load_snapshot(raft::SnapshotPointer at);
@@ -127,6 +131,8 @@ class RaftMember {
   std::map<raft::ReadId, Read> reads_;
   std::map<raft::ProposalId, Answer> changes_;
   asio::steady_timer tick_timer_;
+  asio::steady_timer silence_timer_;  // runs while a persist is on its way
+  bool disk_silent_ = false;
   std::optional<raft::SnapshotPointer> loading_;  // being read from the disk, to be told
   raft::Index told_;                              // the last entry that was told, or the snapshot's
   uint64_t last_proposal_ = 0;

@@ -17,7 +17,7 @@ namespace skep::storage {
 namespace {
 
 tl::unexpected<Error> failure(const std::string& path, int reason) {
-  ErrorKind kind = ErrorKind::internal;
+  ErrorKind kind = ErrorKind::unavailable;
   if (reason == ENOSPC || reason == EDQUOT || reason == EFBIG) kind = ErrorKind::exhausted;
   if (reason == ENOENT) kind = ErrorKind::not_found;
   return fail(kind, path + ": " + std::strerror(reason));

@@ -3,7 +3,8 @@
 // Snapshots, the key file and the ballast go through it, so that a test can hand in a disk that
 // loses what was not synced, fills up or fails. SQLite has the same seam of its own (its VFS).
 // Nothing here is durable before it was synced: a file's content by File::sync, its name by
-// sync_folder. Calls block; one thread at a time.
+// sync_folder. Calls block; one thread at a time. Errors are ErrorKind::unavailable, as a disk may
+// do better later, unless said otherwise.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -58,8 +58,9 @@ class LogStore {
   virtual Status initialise(const Identity& identity, const raft::Configuration& first) = 0;
   // nullopt if initialise was never called. Checks every row and every chunk of the snapshot, that
   // entries have no gaps, and that nothing that was made durable is missing; what is wrong is
-  // ErrorKind::internal with a sentence that says which row or file. ErrorKind::precondition while
-  // locked(). Drops what was received of a snapshot that is not installed.
+  // ErrorKind::internal with a sentence that says which row or file, and no second try mends it;
+  // unavailable or exhausted is the disk's present state. ErrorKind::precondition while locked().
+  // Drops what was received of a snapshot that is not installed.
   virtual Result<std::optional<Loaded>> load() = 0;
 
   // Installs a received snapshot, truncates, appends and stores the hard state, all or nothing.

@@ -12,7 +12,9 @@ namespace {
 tl::unexpected<Error> failure(sqlite3* connection, int code) {
   const char* message = connection != nullptr ? sqlite3_errmsg(connection) : sqlite3_errstr(code);
   const int primary = code & 0xff;
+  // What may be better the next time is told from a file that no second look mends.
   ErrorKind kind = ErrorKind::internal;
+  if (primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN) kind = ErrorKind::unavailable;
   if (primary == SQLITE_FULL) kind = ErrorKind::exhausted;
   if (primary == SQLITE_BUSY || primary == SQLITE_LOCKED) kind = ErrorKind::conflict;
   return fail(kind, std::string("SQLite: ") + message + " (" + std::to_string(code) + ")");

@@ -29,7 +29,7 @@ struct StoreOptions {
 
 // Opens or makes the database at `path`; its folder exists and is the log's alone as far as the
 // names raft.* and snapshots go. Errors: conflict (another process has it), unimplemented (of a
-// format that is not known here), internal (what SQLite says).
+// format that is not known here), internal (it is damaged), unavailable or exhausted (the disk).
 Result<std::unique_ptr<LogStore>> open_sqlite_log_store(const std::string& path,
                                                         StoreOptions options = {});
 

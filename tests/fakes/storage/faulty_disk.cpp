@@ -44,7 +44,7 @@ class FaultyFiles final : public storage::FileSystem {
       return skep::fail(ErrorKind::exhausted, path + ": No space left on device");
     }
     if (outcome == Outcome::failed) {
-      return skep::fail(ErrorKind::internal, path + ": Input/output error");
+      return skep::fail(ErrorKind::unavailable, path + ": Input/output error");
     }
     return {};
   }
@@ -127,7 +127,7 @@ Status FaultyFile::write(uint64_t offset, std::string_view bytes) {
 
 Result<std::string> FaultyFile::read(uint64_t offset, size_t size) {
   const std::unique_lock lock(disk_.mutex_);
-  if (!disk_.powered_) return skep::fail(ErrorKind::internal, path_ + ": Input/output error");
+  if (!disk_.powered_) return skep::fail(ErrorKind::unavailable, path_ + ": Input/output error");
   if (offset >= node_->current.size()) return std::string();
   return node_->current.substr(offset, size);
 }
