@@ -22,7 +22,11 @@ namespace {
 
 using json = nlohmann::json;
 
-constexpr int kBusyMs = 2000;  // another process looks into the file
+constexpr int kBusyMs = 2000;  // a daemon that is being killed still has the file
+// Keeps the index of the write-ahead log in memory that the connections of this process share. In
+// its usual place, a mapped file, it is a bus error when the disk is full: the page is promised and
+// can't be had.
+constexpr const char* kVfs = "unix-excl";
 // In this mode only a checkpoint waits for the disk: it is asked for by checkpoint(), elsewhere
 // than on the loop, where a slow disk would cost the node its lease.
 constexpr const char* kSchema =
@@ -141,8 +145,8 @@ Result<std::unique_ptr<AgentDb>> AgentDb::open(const std::string& path) {
   if (file >= 0) ::close(file);
   if (!closed_to_others) return fail(ErrorKind::internal, path + ": " + std::strerror(why));
   sqlite3* connection = nullptr;
-  const int opened = sqlite3_open_v2(path.c_str(), &connection,
-                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+  const int opened =
+      sqlite3_open_v2(path.c_str(), &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, kVfs);
   std::unique_ptr<AgentDb> db(new AgentDb(connection));
   if (opened != SQLITE_OK) {
     return fail(ErrorKind::internal, "can't open " + path + ": " + sqlite3_errstr(opened));
@@ -156,7 +160,7 @@ Result<std::unique_ptr<AgentDb>> AgentDb::open(const std::string& path) {
 
 Status AgentDb::checkpoint(const std::string& path) {
   sqlite3* connection = nullptr;
-  int code = sqlite3_open_v2(path.c_str(), &connection, SQLITE_OPEN_READWRITE, nullptr);
+  int code = sqlite3_open_v2(path.c_str(), &connection, SQLITE_OPEN_READWRITE, kVfs);
   // Passive: it waits for nobody but the disk.
   if (code == SQLITE_OK) {
     code =
