@@ -87,6 +87,9 @@ class MachineFiles final : public FileSystem {
   Result<std::unique_ptr<File>> open(const std::string& path) override {
     return opened(path, O_RDONLY);
   }
+  Result<std::unique_ptr<File>> edit(const std::string& path) override {
+    return opened(path, O_RDWR);
+  }
   Status touch(const std::string& path) override {
     SKEP_TRY(opened(path, O_RDWR | O_CREAT));
     return {};

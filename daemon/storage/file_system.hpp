@@ -36,6 +36,8 @@ class FileSystem {
   virtual Result<std::unique_ptr<File>> create(const std::string& path) = 0;
   // For reading. ErrorKind::not_found if there is none.
   virtual Result<std::unique_ptr<File>> open(const std::string& path) = 0;
+  // For reading and writing; what is there stays. ErrorKind::not_found if there is none.
+  virtual Result<std::unique_ptr<File>> edit(const std::string& path) = 0;
   // An empty file of mode 0600, if there is none; what is in one that exists stays.
   virtual Status touch(const std::string& path) = 0;
   // Takes the place of `to` in one step.

@@ -65,7 +65,7 @@ class SqliteLogStore final : public LogStore {
   Status check_ends(const Loaded& loaded, raft::Index durable) const;
   Result<std::string> read_state();
   Status ready() const;
-  void make_log_file();
+  void lengthen_log_file();
   void forget_old_keys();
   // From the write-ahead log into the database.
   Status move_log();
@@ -112,25 +112,26 @@ Status SqliteLogStore::open() {
   SKEP_TRY(files_.forget_cached(path_));
   SKEP_TRY(files_.forget_cached(path_ + "-wal"));
   SKEP_TRY(check_write_ahead_log(files_, path_ + "-wal"));
-  make_log_file();
   SKEP_TRY_ASSIGN(tables_, LogTables::open(path_, vfs_));
   // Each run begins with an empty log, so that the next check knows its frames from older ones.
   SKEP_TRY(move_log());
+  lengthen_log_file();
   SKEP_TRY_ASSIGN(keys_, KeyFile::open(files_, folder_ + "/raft.key"));
   return {};
 }
 
-// Zeros, which SQLite takes for an empty log, and so does the check above. That there is no room
-// for them does not matter: SQLite makes the file by itself, and lets it grow.
-void SqliteLogStore::make_log_file() {
-  const std::string path = path_ + "-wal";
-  if (ballast_.room().read_only || files_.open(path)) return;
-  Status made;
-  if (const Result<std::unique_ptr<File>> file = files_.create(path)) {
-    made = (*file)->write(0, std::string(kLogFileBytes, '\0'));
-    if (made) made = (*file)->sync();
-  }
-  if (!made) made = files_.remove(path);
+// With zeros, which SQLite and the check take for the end of the log. After SQLite opened it:
+// beside a new database it deletes what it finds, and once a log file of this size was never there.
+// That there is no room does not matter: SQLite lets the file grow as it needs.
+void SqliteLogStore::lengthen_log_file() {
+  if (ballast_.room().read_only) return;
+  const Result<std::unique_ptr<File>> file = files_.edit(path_ + "-wal");
+  if (!file) return;
+  const Result<std::string> present = (*file)->read(0, kLogFileBytes);
+  if (!present || present->size() == kLogFileBytes) return;
+  Status longer = (*file)->write(present->size(), std::string(kLogFileBytes - present->size(), 0));
+  if (longer) longer = (*file)->sync();
+  static_cast<void>(longer);
 }
 
 // --- transactions --------------------------------------------------------------------------

@@ -137,10 +137,10 @@ TEST_CASE("trap 26: before the disk is full the store is read-only, and says so"
   REQUIRE(store->room().read_only);
   CHECK(store->room().read_only->kind == ErrorKind::exhausted);
   CHECK(store->room().read_only->message ==
-        "read-only: the disk of this manager is nearly full (11 MiB free)");
+        "read-only: the disk of this manager is nearly full (7 MiB free)");
   CHECK(store->persist(numbered(1)));  // what is on its way is written
 
-  disk.set_capacity(27 << 20);  // above the mark, but not by a quarter
+  disk.set_capacity(31 << 20);  // above the mark, but not by a quarter
   REQUIRE(store->tidy());
   CHECK(store->room().read_only);
   disk.set_capacity(40 << 20);

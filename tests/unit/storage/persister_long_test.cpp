@@ -157,16 +157,16 @@ TEST_CASE("chunks go out and come in through the storage thread, and a bad disk 
 TEST_CASE("the loop hears when the disk gets short of room, and when it has some again") {
   FaultyDisk disk(6);
   fill(disk);
-  disk.set_capacity(2 << 20);
+  disk.set_capacity(8 << 20);
   Loop loop;
   std::vector<bool> told;
   Persister persister(loop.context(), loaded_on(disk, {0, 1 << 20}),
                       [&](const DiskRoom& room) { told.push_back(room.read_only.has_value()); });
   loop.run_until([&] { return told.size() == 1; });
-  disk.set_capacity(1 << 20);
+  disk.set_capacity(5 << 20);
   persister.persist(next_entry(4), [](Status) {});
   loop.run_until([&] { return told.size() == 2; });
-  disk.set_capacity(2 << 20);
+  disk.set_capacity(8 << 20);
   persister.persist(next_entry(5), [](Status) {});
   loop.run_until([&] { return told.size() == 3; });
   CHECK(told == std::vector<bool>{false, true, false});

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <csignal>
 
 #include "daemon/storage/sqlite_connection.hpp"
@@ -62,6 +63,17 @@ std::string load_failure_after(const std::string& path, const char* sql) {
 }
 
 }  // namespace
+
+TEST_CASE("from its first entry on a log is written into a file that does not grow") {
+  const testing::TemporaryFolder folder;
+  const std::string path = folder.file("raft.db");
+  const std::unique_ptr<LogStore> store = opened(path);
+  const uintmax_t size = std::filesystem::file_size(path + "-wal");
+  CHECK(size > 4'000'000);
+  REQUIRE(store->initialise(kIdentity, kAlone));
+  REQUIRE(store->persist(batch({{2}, {1}, {0}}, {entry(1, 1, std::string(100'000, 'x'))})));
+  CHECK(std::filesystem::file_size(path + "-wal") == size);
+}
 
 TEST_CASE("a new store is empty, and is made once") {
   const testing::TemporaryFolder folder;
