@@ -221,6 +221,7 @@ asio::awaitable<Result<std::string>> Manager::write(Write write, model::RequestI
       outcome = co_await perform_there(address, write, id);
     }
     if (outcome) co_return outcome;
+    if (alive.expired() && outcome.error().kind == ErrorKind::unknown_outcome) co_return outcome;
     if (alive.expired()) break;
     // An election takes a second or two; who has seen none for longer is cut off with this manager.
     if (queue_->leading() || !address.empty()) led = base::mono_now();
