@@ -225,12 +225,16 @@ asio::awaitable<bool> Members::Loop::submit(Queue::Request request, std::string 
   co_return done.has_value();
 }
 
+// A learner is not said to be reachable yet: whoever counts the reachable managers wants to know
+// how many of them may be lost.
 asio::awaitable<bool> Members::Loop::note_reachability() {
+  const raft::Configuration group = queue_.member().raft().configuration();
   std::map<model::NodeId, Reachability> news;
   queue_.store().each_node([&](const store::Row<model::Node>& node) {
     if (!node->manager) return;
     const RaftId member{node->manager->raft_id};
-    const Reachability seen = answers(member) ? Reachability::reachable : Reachability::unreachable;
+    const bool counts = group.is_voter(member) && answers(member);
+    const Reachability seen = counts ? Reachability::reachable : Reachability::unreachable;
     if (node->manager->reachability != seen) news[node->id] = seen;
   });
   if (news.empty()) co_return false;
