@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "tests/sim/journal.hpp"
 #include "tests/sim/world.hpp"
 
 namespace skep::sim {
@@ -32,8 +31,7 @@ struct Host::Process {
   std::multimap<raft::Index, Request> ready_reads;  // wait for their index to be applied
 };
 
-Host::Host(World& world, int number)
-    : world_(world), number_(number), disk_(std::make_unique<JournalDisk>()) {}
+Host::Host(World& world, int number) : world_(world), number_(number), disk_(world.make_disk()) {}
 Host::~Host() = default;
 
 const raft::Raft& Host::raft() const {

@@ -4,6 +4,7 @@
 //   skep_sim --seeds N [--from BASE]   many; BASE is drawn and printed if it is not given
 //   --steps T   ticks of virtual time in the safety phase    --jobs J   processes
 //   --twice     each seed twice, to compare the traces' hashes
+//   --sqlite    on the daemon's own log store; slower, and not repeatable to the bit
 //
 // Every worker is a process of its own with its trace in shared memory: when the core under test
 // ends in a failed assertion, or never ends, the parent still has the seed and what came before.
@@ -43,6 +44,7 @@ struct Arguments {
   bool single = false;
   bool trace = false;
   bool twice = false;
+  bool sqlite = false;
   uint64_t from = 0;
   uint64_t seeds = 200;
   uint64_t steps = 2000;
@@ -97,6 +99,8 @@ bool parse(int count, char** words, Arguments* into) {
       into->trace = true;
     } else if (word == "--twice") {
       into->twice = true;
+    } else if (word == "--sqlite") {
+      into->sqlite = true;
     } else if (parse_number(word, &into->from)) {
       into->single = true;
       into->seeds = into->jobs = 1;
@@ -110,7 +114,7 @@ bool parse(int count, char** words, Arguments* into) {
 RunResult run_one(const Arguments& arguments, uint64_t seed, bool trace, TraceRing& ring) {
   ring.written = 0;
   ring.seed = seed;
-  return World({seed, arguments.steps, trace}, ring).run();
+  return World({seed, arguments.steps, trace, arguments.sqlite}, ring).run();
 }
 
 // By the time that the process has worked, not by the clock on the wall: one that was stopped for a
@@ -169,10 +173,10 @@ void tell_failure(const Arguments& arguments, const Shared& shared, int status) 
                                       : "it died of signal " + std::to_string(WTERMSIG(status));
   }
   if (!arguments.trace) std::printf("\n%s", tail(shared.ring, kTailLines).c_str());
-  std::printf("seed %llu FAILED: %s\n  see it again: ./dev sim %llu --steps %llu [--trace]\n",
-              static_cast<unsigned long long>(seed), why.c_str(),
-              static_cast<unsigned long long>(seed),
-              static_cast<unsigned long long>(arguments.steps));
+  std::printf(
+      "seed %llu FAILED: %s\n  see it again: ./dev sim %llu --steps %llu%s [--trace]\n",
+      static_cast<unsigned long long>(seed), why.c_str(), static_cast<unsigned long long>(seed),
+      static_cast<unsigned long long>(arguments.steps), arguments.sqlite ? " --sqlite" : "");
   std::fflush(stdout);
 }
 
@@ -245,7 +249,7 @@ int main(int count, char** words) {
   if (!parse(count, words, &arguments)) {
     std::fprintf(stderr,
                  "skep_sim [SEED] [--trace] | [--seeds N] [--from BASE] "
-                 "[--steps TICKS] [--jobs J] [--twice]\n");
+                 "[--steps TICKS] [--jobs J] [--twice] [--sqlite]\n");
     return 2;
   }
   if (!arguments.single) {

@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/world.hpp"
 
+#include "tests/sim/journal.hpp"
+#include "tests/sim/sqlite_disk.hpp"
+
 namespace skep::sim {
 namespace {
 
@@ -134,6 +137,11 @@ void World::handle_transfer() {
 
 std::unique_ptr<StateMachine> World::make_machine() const {
   return profile_.store ? make_store_registers() : make_registers();
+}
+
+std::unique_ptr<Disk> World::make_disk() {
+  if (options_.sqlite) return make_sqlite_disk(options_.seed * 100 + hosts_.size());
+  return std::make_unique<JournalDisk>();
 }
 
 void World::note(What what, int host, std::array<uint64_t, 5> words, std::string_view text) {

@@ -29,6 +29,7 @@ struct WorldOptions {
   uint64_t seed = 0;
   uint64_t ticks = 2000;  // of virtual time, in the safety phase
   bool print_trace = false;
+  bool sqlite = false;  // the daemon's log store, not the model of one
 };
 
 struct RunResult {
@@ -61,6 +62,7 @@ class World {
   Host& host(int number) { return *hosts_[static_cast<size_t>(number)]; }
   int any_host() { return static_cast<int>(random_.below(hosts_.size())); }
   std::unique_ptr<StateMachine> make_machine() const;
+  std::unique_ptr<Disk> make_disk();
   // Unique in the run.
   uint64_t next_id() { return ++last_id_; }
   void count_step() { result_.steps += 1; }
