@@ -13,6 +13,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <unordered_map>
 
 #include "core/store/changes.hpp"
 #include "core/store/feed.hpp"
@@ -92,7 +93,13 @@ class Store final : public View {
   std::map<model::ServiceId, TasksBySlot> tasks_by_service_;
   std::map<model::NodeId, std::set<model::TaskId>> tasks_by_node_;
   std::map<model::SpecKey, uint64_t> spec_references_;
-  std::map<model::RequestId, uint64_t> answer_numbers_;  // where it stands in state_.answered
+  // Ids of requests are random, so any of their bits are a hash. Never walked through: its order is
+  // not the same on every manager.
+  struct HashOfId {
+    size_t operator()(model::RequestId id) const { return id.bits.low; }
+  };
+  // Where each stands in state_.answered.
+  std::unordered_map<model::RequestId, uint64_t, HashOfId> answer_numbers_;
   uint64_t first_answer_ = 0;
   uint64_t next_answer_ = 0;
   std::set<model::SpecKey> touched_specs_;  // within one apply
