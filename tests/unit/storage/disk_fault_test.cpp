@@ -1,6 +1,7 @@
 // What a disk does to a log, by name, and the outcome that is promised. Traps of segmented logs (a
 // torn write in a preallocated area, a recycled segment, a segment half-created on a full disk)
-// have no place of their own while the log is SQLite's; their outcomes are here all the same.
+// have no place of their own while the log is SQLite's; their outcomes are here all the same. Where
+// a guard is named, it was taken out and the test was seen to fail.
 // SPDX-License-Identifier: Apache-2.0
 #include <boost/asio/executor_work_guard.hpp>
 #include <thread>
@@ -50,6 +51,7 @@ TEST_CASE("trap 23: a torn tail that nobody was told of is cut") {
   CHECK(entries_after(disk) == 4);
 }
 
+// Guard: check_write_ahead_log, before SQLite sees the file.
 TEST_CASE("trap 23: damage in the middle of the log is not taken for its end") {
   FaultyDisk disk(2);
   fill(disk);
@@ -148,6 +150,7 @@ TEST_CASE("trap 26: before the disk is full the store is read-only, and says so"
   CHECK_FALSE(store->room().read_only);
 }
 
+// Guard: the second attempt in transaction(), with the ballast given up.
 TEST_CASE("trap 26: on a full disk the ballast makes room, for writing and for a restart") {
   FaultyDisk disk(6);
   disk.set_capacity(4 << 20);
@@ -207,6 +210,7 @@ TEST_CASE("trap 27: what was refused on a full disk leaves nothing behind that i
   CHECK(store->persist(numbered(4)));
 }
 
+// Guard: SqliteLogStore::latch keeps why.
 TEST_CASE("trap 28: once a flush failed nothing is acknowledged, though the next one works") {
   const std::string file = GENERATE("-wal", "raft.db");
   const bool power_goes = GENERATE(false, true);
@@ -311,6 +315,7 @@ TEST_CASE("trap 29: a disk that hangs holds up no one but those who wait for it"
   CHECK(answer->has_value());
 }
 
+// Guard: the question for the commit index when the log is loaded.
 TEST_CASE("trap 32: a log that ends before what was committed is refused, not cut to fit") {
   FaultyDisk disk(10);
   fill(disk);

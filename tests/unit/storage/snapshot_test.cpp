@@ -100,6 +100,7 @@ TEST_CASE("a snapshot file that is missing, cut short or damaged is refused by i
   }
 }
 
+// Guard: the first question of compact().
 TEST_CASE("trap 30: the log is cut only behind a snapshot that is durable") {
   FaultyDisk disk(4);
   fill(disk);

@@ -6,8 +6,8 @@
 #include <sys/resource.h>
 
 #include <catch2/catch.hpp>
-#include <filesystem>
 #include <csignal>
+#include <filesystem>
 
 #include "daemon/storage/sqlite_connection.hpp"
 #include "tests/unit/storage/temporary_folder.hpp"
