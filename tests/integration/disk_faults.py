@@ -5,6 +5,8 @@ Each case brings one fault about and states what docs/storage.md promises for it
 own log and in `info`, how it comes back, and how long nobody could write. In the end every manager has every
 service that was acknowledged, none that was refused, and no container has been touched.
 
+`disk_faults.py alone` does the same, in short, to the only manager of a cluster, which nobody can stand in for.
+
 Faults of a running daemon come from tests/fakes/disk, loaded into it by LD_PRELOAD; damage is done to the
 files of a daemon that was killed.
 
@@ -183,7 +185,7 @@ def failing_disk():
     status, answer = engine(victim).exchange("GET", "/services")
     if status != 503 or b"the raft log can't be written" not in answer:
         sys.exit(f"FAIL: a manager without its log answers {status} {answer}")
-    wait_until(20, "a second try", lambda: said(victim, *["the raft log can't be written"] * 2))
+    wait_until(20, "a second try", lambda: said(victim, *["acknowledges nothing until"] * 2))
     heal(victim)
     wait_until(BACK_S, "its return", lambda: said(victim, "the raft log was read again and is whole"))
     finished(began, victim)
@@ -349,11 +351,88 @@ def held_against_the_book():
     print(f"{len(writer.acknowledged)} acknowledged and there on each manager, {len(writer.unknown)} unanswered")
 
 
-def main():
+def begin_case(node):
+    TROUBLE_LOG[node] = os.path.getsize(os.path.join(folder(node), "skepd.log"))
+
+
+def kept_by_one(book, possible):
+    """What one manager acknowledged is there; of what it did not answer anything may be."""
+    def check():
+        there = {service["Spec"]["Name"] for service in engine(1).get("/services")} - {"web"}
+        if not set(book) <= there <= set(book) | set(possible):
+            sys.exit(f"FAIL: acknowledged {book}, unanswered {possible}, and there are {there}")
+        return ""
+    wait_until(BACK_S, "the only manager's services", lambda: tolerant(check))
+
+
+def alone():
+    create_web()
+    before = Reality(1).running()
+    book, possible = [], []
+
+    def write():
+        name = f"alone{len(book) + len(possible)}"
+        try:
+            status, answer = engine(1, 25).call("POST", "/services/create", service_spec(name, 0))
+        except Lost as lost:
+            possible.append(name)
+            return str(lost)
+        if status != 201:
+            sys.exit(f"FAIL: create {name}: {status} {answer}")
+        book.append(name)
+        return ""
+
+    print("the only manager: one flush fails", flush=True)
+    begin_case(1)
+    write()
+    fault(1, "eio raft.db-wal")
+    if not write():
+        sys.exit("FAIL: a write whose flush failed was acknowledged")
+    wait_until(BACK_S, "its return", lambda: said(1, "the raft log was read again and is whole"))
+    wait_until(BACK_S, "a write", write)
+    kept_by_one(book, possible)
+
+    print("the only manager: a flush hangs", flush=True)
+    begin_case(1)
+    fault(1, "hang raft.db")
+    late = threading.Thread(target=write)
+    late.start()
+    wait_until(10, "its state", info_says(1, "active", "the disk of this manager does not answer"))
+    heal(1)
+    late.join(30)
+    wait_until(10, "a write", write)
+    kept_by_one(book, possible)
+
+    print("the only manager: a bit flips in its log, and back", flush=True)
+    playground("kill", 1)
+    log = os.path.join(data_of(1), "raft.db-wal")
+    frame = raft_files.flip_in_log(log)
+    begin_case(1)
+    playground("start", 1)
+    wait_until(10, "its state", info_says(1, "error", f"frame {frame} of {log} is damaged", "restore a snapshot"))
+    if Reality(1).running() != before:
+        sys.exit("FAIL: a manager without its log did not leave its containers alone")
+    playground("kill", 1)
+    raft_files.flip_in_log(log)
+    playground("start", 1)
+    wait_until(BACK_S, "a write", write)
+    kept_by_one(book, possible)
+    if Reality(1).running() != before:
+        sys.exit(f"FAIL: the containers were {before} and are {Reality(1).running()}")
+    for name in engine(1).get("/services"):
+        engine(1).call("DELETE", f"/services/{name['ID']}")
+    print(f"alone: ok, {len(book)} acknowledged and there, {len(possible)} unanswered")
+
+
+def create_web():
     status, answer = engine().call("POST", "/services/create", service_spec("web", REPLICAS))
     if status != 201:
         sys.exit(f"FAIL: create web: {status} {answer}")
     wait_until(60, "its replicas", complaint_of_tasks)
+
+
+def main():
+    create_web()
     all_well()
     before = processes()
     writer.start()
@@ -375,4 +454,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    alone() if sys.argv[1:] == ["alone"] else main()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Three managers and disks that fail, hang, tear and flip bits: see disk_faults.py and docs/storage.md.
+# One manager, then three, and disks that fail, hang, tear and flip bits: see disk_faults.py and docs/storage.md.
 # SPDX-License-Identifier: Apache-2.0
 source "$(dirname "$0")/lib.sh"
 library=${SKEP_FAULT_DISK:-$tree/out/build/tests/fakes/disk/skep_fault_disk.so}
@@ -21,6 +21,10 @@ for node in 1 2 3; do
   playground kill "$node"
   playground start "$node" >/dev/null
 done
+for node in 1 2 3; do
+  wait_until 20 eval "at 1 node ls --format '{{.Hostname}} {{.Status}}' | grep -qx '$SKEP_PLAYGROUND_PREFIX$node Ready'"
+done
+python3 -u "$(dirname "$0")/disk_faults.py" alone
 for node in 2 3; do
   wait_until 30 at 1 node promote "$SKEP_PLAYGROUND_PREFIX$node"
 done
