@@ -45,6 +45,24 @@ TEST_CASE("what the leader is given is applied everywhere, and answered where it
   CHECK_FALSE(group.member(2).committed.back().proposal.has_value());
 }
 
+// Guard: a follower answers no news that it can take.
+TEST_CASE("news of a commit costs no answer, and is refused by a log that lacks the entry") {
+  Group group = led_by_one();
+  size_t answers = 0;
+  group.dropped_by_the_network = [&](const Message& message) {
+    answers += message.from == RaftId{2} && std::holds_alternative<AppendReply>(message.body);
+    return false;
+  };
+  group.propose(1, "hello");
+  CHECK(group.raft(2).commit() == group.raft(1).commit());
+  CHECK(answers == 1);  // of the entry, none of its commit
+  AppendRequest news = append(group.raft(1).term().value, 9, {}, 9);
+  news.news = true;
+  group.dropped_by_the_network = nullptr;
+  group.step(2, message(1, 2, group.raft(1).term().value, news));
+  CHECK(last_reply(group, 2).rejected);
+}
+
 // Guard: advance_commit counts the own durable index, not the end of the log.
 TEST_CASE("the leader's own disk is one of the majority only when it has answered (trap 2)") {
   Group group = led_by_one();

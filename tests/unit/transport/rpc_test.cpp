@@ -256,3 +256,26 @@ TEST_CASE("a port that is taken, or no IP address, is an error that names it") {
   RpcServer third(world.loop.get_executor(), world.server_options());
   CHECK_FALSE(third.listen("somewhere:1"));
 }
+
+// What is told arrives in order and costs no answer; the call behind it shows that it is there.
+TEST_CASE("what is told is done and not answered, and a refusal of it disturbs nobody") {
+  World world;
+  RpcServer server(world.loop.get_executor(), world.server_options());
+  std::string heard;
+  server.handle_promptly(Method::raft, [&](const Caller&, const std::string& payload) {
+    heard += payload;
+    return payload == "?" ? Result<std::string>(fail(ErrorKind::denied, "not that")) : heard;
+  });
+  REQUIRE(server.listen("127.0.0.1:0"));
+  auto manager = dial(world, server, world.node(2, model::NodeRole::manager));
+  REQUIRE(manager);
+  (*manager)->tell(Method::raft, "a");
+  (*manager)->tell(Method::raft, "?");
+  (*manager)->tell(Method::raft, "b");
+  const auto answer = world.run((*manager)->call(Method::raft, "c", kLong));
+  REQUIRE(answer);
+  CHECK(*answer == "a?bc");
+  CHECK(world.run((*manager)->call(Method::raft, "?", kLong)).error().kind == ErrorKind::denied);
+  (*manager)->close("enough");
+  (*manager)->tell(Method::raft, "nobody hears this");
+}
