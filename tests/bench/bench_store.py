@@ -25,7 +25,21 @@ FOLDER = "/var/tmp/skep-bench-store"
 MEMBERS = (1, 2, 3)
 STEP_LIMIT_S = 60
 READ_KEYS = 1000
+PEER = ""  # before the names of etcd's programs
 FLUSHES = 200
+
+
+def peer():
+    """Where etcd's programs are: the machine's own, or taken out of Debian's packages. Installing those would start
+    a daemon."""
+    if shutil.which("etcd") and shutil.which("etcdctl"):
+        return ""
+    place = os.path.join(ROOT, "out", "etcd")
+    if not os.path.exists(place + "/usr/bin/etcd"):
+        os.makedirs(place, exist_ok=True)
+        subprocess.run("apt-get download -q etcd-server etcd-client >/dev/null && for i in *.deb; do dpkg -x $i .; done",
+                       shell=True, check=True, cwd=place)
+    return place + "/usr/bin/"
 
 
 def fresh_namespace():
@@ -168,7 +182,7 @@ class Etcd:
         for m in MEMBERS:
             client, peer = f"https://{self.clients[m - 1]}", f"https://{self.peers[m - 1]}"
             self.daemons.append(subprocess.Popen(
-                ["etcd", f"--name=m{m}", f"--data-dir={place}/{m}", f"--listen-client-urls={client}",
+                [PEER + "etcd", f"--name=m{m}", f"--data-dir={place}/{m}", f"--listen-client-urls={client}",
                  f"--advertise-client-urls={client}", f"--listen-peer-urls={peer}",
                  f"--initial-advertise-peer-urls={peer}", f"--initial-cluster={cluster}",
                  "--initial-cluster-state=new", "--quota-backend-bytes=8589934592", "--log-level=error", *tls],
@@ -183,7 +197,7 @@ class Etcd:
     def control(self, endpoints, *words):
         place = os.path.join(FOLDER, self.name)
         return subprocess.run(
-            ["etcdctl", "--endpoints=" + ",".join("https://" + e for e in endpoints), f"--cacert={place}/ca.pem",
+            [PEER + "etcdctl", "--endpoints=" + ",".join("https://" + e for e in endpoints), f"--cacert={place}/ca.pem",
              f"--cert={place}/node.pem", f"--key={place}/node.key", *words], text=True, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, env={**os.environ, "ETCDCTL_API": "3"})
 
@@ -246,6 +260,8 @@ def main():
     parser.add_argument("--only", choices=["read", "write"])
     parser.add_argument("--side", choices=["skep", "etcd"], help="measure one of them")
     options = parser.parse_args()
+    global PEER
+    PEER = peer()
     fresh_namespace()
     shutil.rmtree(FOLDER, ignore_errors=True)
     sides = [side() for side in (Skep, Etcd) if options.side in (None, side.name)]
