@@ -5,6 +5,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <catch2/catch.hpp>
 
 #include "core/planner/requests.hpp"
@@ -56,6 +57,8 @@ class Bench {
   void run_until(Condition done) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     loop.restart();
+    // A loop without work of its own would stop, and not hear what the storage thread posts.
+    const auto work = asio::make_work_guard(loop);
     while (!done()) {
       REQUIRE(std::chrono::steady_clock::now() < deadline);
       loop.run_one_for(std::chrono::milliseconds(100));
