@@ -37,8 +37,11 @@ def peer():
     place = os.path.join(ROOT, "out", "etcd")
     if not os.path.exists(place + "/usr/bin/etcd"):
         os.makedirs(place, exist_ok=True)
-        subprocess.run("apt-get download -q etcd-server etcd-client >/dev/null && for i in *.deb; do dpkg -x $i .; done",
-                       shell=True, check=True, cwd=place)
+        subprocess.run(["apt-get", "download", "-q", "etcd-server", "etcd-client"], check=True, cwd=place,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for package in os.listdir(place):
+            if package.endswith(".deb"):
+                subprocess.run(["dpkg", "-x", package, "."], check=True, cwd=place)
     return place + "/usr/bin/"
 
 
