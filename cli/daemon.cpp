@@ -94,6 +94,22 @@ Status Daemon::stream(std::string_view path, const ChunkSink& sink) const {
   return {};
 }
 
+Status Daemon::download(std::string_view path, const Json& body, const ChunkSink& sink) const {
+  RequestOptions options;
+  options.timeout = kNoLimit;
+  SKEP_TRY_ASSIGN(const Response response,
+                  client_.stream(Method::post, path, compact(body), options, sink));
+  if (const Status status = success_of(response); !status) return fail(refusal(status.error()));
+  return {};
+}
+
+Result<Json> Daemon::upload(std::string_view path, std::string_view bytes) const {
+  RequestOptions options;
+  options.timeout = kNoLimit;
+  options.headers.push_back({"Content-Type", "application/octet-stream"});
+  return exchange(Method::post, path, bytes, options);
+}
+
 Result<std::string> filters_value(const std::vector<std::string>& filters) {
   Json document = Json::object();
   for (const std::string& filter : filters) {

@@ -39,6 +39,12 @@ class Daemon {
   // Gives the answer's bytes to `sink` as they come.
   Status stream(std::string_view path, const ChunkSink& sink) const;
 
+  // Asks by POST for something big, and gives its bytes to `sink` as they come; takes as long as it
+  // takes.
+  Status download(std::string_view path, const Json& body, const ChunkSink& sink) const;
+  // Sends bytes that are no JSON; the answer is.
+  Result<Json> upload(std::string_view path, std::string_view bytes) const;
+
   const EngineClient& client() const { return client_; }
 
  private:

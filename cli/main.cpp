@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
             "unix:///run/skep/skep.sock)");
   add_system_commands(root, session);
   add_swarm_commands(root, session);
+  add_snapshot_commands(root, session);
   add_node_commands(root, session);
   add_service_commands(root, session);
   add_network_commands(root, session);

@@ -10,7 +10,9 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
+#include <iostream>
 
 namespace skep::cli {
 namespace {
@@ -56,6 +58,27 @@ Result<RawMode> RawMode::enter(int file) {
                 std::string("cannot set the terminal to raw mode: ") + std::strerror(errno));
   }
   return mode;
+}
+
+Result<std::string> read_hidden_line(const std::string& prompt) {
+  if (tcgetattr(STDIN_FILENO, &saved_settings) != 0) {
+    return fail(ErrorKind::internal,
+                std::string("cannot read the terminal's settings: ") + std::strerror(errno));
+  }
+  saved_file = STDIN_FILENO;
+  for (const int signal : kEndingSignals) std::signal(signal, restore_and_end);
+  termios silent = saved_settings;
+  silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+  std::fputs(prompt.c_str(), stderr);
+  std::string line;
+  const bool read = static_cast<bool>(std::getline(std::cin, line));
+  std::fputs("\n", stderr);
+  tcsetattr(STDIN_FILENO, TCSADRAIN, &saved_settings);
+  for (const int signal : kEndingSignals) std::signal(signal, SIG_DFL);
+  saved_file = -1;
+  if (!read) return fail(ErrorKind::cancelled, "nothing was entered");
+  return line;
 }
 
 RawMode::RawMode(RawMode&& other) noexcept : active_(other.active_) {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "core/model/result.hpp"
 
@@ -21,6 +22,9 @@ struct TerminalSize {
 
 bool is_terminal(int file);
 std::optional<TerminalSize> terminal_size(int file);
+
+// Asks on standard error and reads one line from standard input, a terminal, without showing it.
+Result<std::string> read_hidden_line(const std::string& prompt);
 
 class RawMode {
  public:

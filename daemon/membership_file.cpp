@@ -25,6 +25,7 @@ MembershipFile membership_of(const json& document) {
   MembershipFile membership;
   membership.listen_address = document.value("listen", "");
   membership.advertise_address = document.value("advertise", "");
+  membership.generation = {document.value("generation", uint64_t{0})};
   for (const json& entry : document.value("managers", json::array())) {
     agent::ManagerAddress manager;
     manager.address = entry.value("address", "");
@@ -39,6 +40,7 @@ MembershipFile membership_of(const json& document) {
 Status save_membership(const std::filesystem::path& file, const MembershipFile& membership) {
   json document = {{"listen", membership.listen_address},
                    {"advertise", membership.advertise_address},
+                   {"generation", membership.generation.value},
                    {"managers", json::array()}};
   for (const agent::ManagerAddress& manager : membership.managers) {
     document["managers"].push_back(

@@ -19,6 +19,7 @@ struct MembershipFile {
   std::string listen_address;     // host:port; managers
   std::string advertise_address;  // host:port of a manager, host of a worker
   std::vector<agent::ManagerAddress> managers;
+  raft::Generation generation;  // of the group of managers; the first until it was told
 };
 
 Status save_membership(const std::filesystem::path& file, const MembershipFile& membership);

@@ -208,16 +208,25 @@ Status Node::may_enter() const {
   return {};
 }
 
-asio::awaitable<Result<model::NodeId>> Node::init(manager::InitRequest request) {
-  SKEP_CO_TRY(may_enter());
-  SKEP_CO_TRY(model::validate_cluster_spec(request.spec));
-  const std::string listen = request.listen_address.empty() ? "0.0.0.0" : request.listen_address;
-  SKEP_CO_TRY_ASSIGN(const transport::HostPort listen_at, transport::parse_host_port(listen));
-  SKEP_CO_TRY_ASSIGN(const std::string address,
-                     choose_advertise_address(request.advertise_address));
+Result<MembershipFile> Node::addresses_for(const std::string& listen_address,
+                                           const std::string& advertise_address) {
+  const std::string listen = listen_address.empty() ? "0.0.0.0" : listen_address;
+  SKEP_TRY_ASSIGN(const transport::HostPort listen_at, transport::parse_host_port(listen));
+  SKEP_TRY_ASSIGN(const std::string address, choose_advertise_address(advertise_address));
   MembershipFile addresses;
   addresses.listen_address = listen_at.str();
   addresses.advertise_address = transport::HostPort{address, listen_at.port}.str();
+  return addresses;
+}
+
+asio::awaitable<Result<model::NodeId>> Node::init(manager::InitRequest request) {
+  if (request.force_new_cluster && credentials_) {
+    co_return co_await force_new_cluster(std::move(request));
+  }
+  SKEP_CO_TRY(may_enter());
+  SKEP_CO_TRY(model::validate_cluster_spec(request.spec));
+  SKEP_CO_TRY_ASSIGN(MembershipFile addresses,
+                     addresses_for(request.listen_address, request.advertise_address));
   entering_ = true;
   Result<model::NodeId> node = co_await found(std::move(request), std::move(addresses));
   entering_ = false;
@@ -359,6 +368,7 @@ void Node::start_session(transport::NodeCredentials credentials) {
   agent::SessionOptions options;
   options.credentials = std::move(credentials);
   options.managers = addresses_.managers;
+  options.generation = addresses_.generation;
   // A manager reaches itself over loopback, whatever happens to its link.
   if (manager_) {
     std::erase_if(options.managers,
@@ -394,6 +404,17 @@ agent::SessionEvents Node::session_events() {
     const Status saved = save_membership(path("membership.json"), addresses_);
     if (!saved)
       base::log_warning("node", "keeping the managers' addresses: " + saved.error().message);
+  };
+  events.on_generation = [this](raft::Generation generation) -> Status {
+    // Nobody of the group has told this manager: it may be that nobody knows its address.
+    if (manager_ && raft::ordinal(manager_->generation()) < raft::ordinal(generation)) {
+      give_up_group(generation);
+    }
+    MembershipFile updated = addresses_;
+    updated.generation = generation;
+    SKEP_TRY(save_membership(path("membership.json"), updated));
+    addresses_ = std::move(updated);
+    return {};
   };
   events.on_refused = [this](const Error& why) {
     trouble_ = why.message;
@@ -486,6 +507,7 @@ void Node::close_cluster() {
   credentials_.reset();
   row_.reset();
   was_connected_ = false;
+  outlived_ = false;
   trouble_.clear();
 }
 

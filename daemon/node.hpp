@@ -25,6 +25,7 @@
 #include <string>
 
 #include "daemon/agent/agent.hpp"
+#include "daemon/agent/blocking_work.hpp"
 #include "daemon/agent/session.hpp"
 #include "daemon/base/config.hpp"
 #include "daemon/drivers/driver_set.hpp"
@@ -62,6 +63,9 @@ class Node final : public manager::Control {
   asio::awaitable<Result<model::NodeId>> init(manager::InitRequest request) override;
   asio::awaitable<Status> join(manager::JoinRequest request) override;
   asio::awaitable<Status> leave(bool force) override;
+  asio::awaitable<Result<storage::NamelessFile>> save_snapshot(
+      std::optional<std::string> passphrase) override;
+  asio::awaitable<Result<model::NodeId>> restore_snapshot(manager::RestoreRequest request) override;
   asio::awaitable<Status> update_cluster(uint64_t version, model::ClusterSpec spec,
                                          manager::TokenRotation rotate) override;
   asio::awaitable<Status> update_node(model::NodeId id, uint64_t version,
@@ -76,6 +80,8 @@ class Node final : public manager::Control {
 
  private:
   Status may_enter() const;
+  static Result<MembershipFile> addresses_for(const std::string& listen_address,
+                                              const std::string& advertise_address);
   Status need_manager() const;
   std::string path(std::string_view name) const;
   asio::awaitable<Status> start_drivers();
@@ -83,6 +89,14 @@ class Node final : public manager::Control {
   asio::awaitable<Status> take_up(transport::NodeCredentials credentials);
   asio::awaitable<Result<model::NodeId>> found(manager::InitRequest request,
                                                MembershipFile addresses);
+  // node_anew.cpp: when the managers' quorum is lost, or all of it
+  asio::awaitable<Result<model::NodeId>> force_new_cluster(manager::InitRequest request);
+  Status force_group_of_one(const MembershipFile& addresses);
+  Status start_manager_quietly(const transport::NodeCredentials& credentials);
+  asio::awaitable<Result<model::NodeId>> restore(manager::RestoreRequest request,
+                                                 MembershipFile addresses);
+  void give_up_group(raft::Generation present);
+  asio::awaitable<Status> own_session_stands(std::chrono::seconds limit);
   Status start_manager(const transport::NodeCredentials& credentials,
                        manager::Queue::Request founding);
   void start_session(transport::NodeCredentials credentials);
@@ -102,7 +116,7 @@ class Node final : public manager::Control {
   asio::awaitable<Status> group_stands(std::chrono::seconds limit);
   asio::awaitable<void> leave_group();
   asio::awaitable<void> pause(std::chrono::milliseconds time);
-  manager::ManagerOptions manager_options(const transport::NodeCredentials& credentials) const;
+  manager::ManagerOptions manager_options(const transport::NodeCredentials& credentials);
   Status choose_group_address();
   void close_manager();
   void forget_log();
@@ -139,6 +153,9 @@ class Node final : public manager::Control {
   asio::steady_timer probe_timer_;
   asio::steady_timer role_bell_;  // cancelled when follow_role() should look again
   bool stopping_ = false;
+  bool outlived_ = false;  // the group was begun anew without this manager, which is stopped
+  bool quiet_ = false;     // a log is read again: what it says was told before
+  agent::BlockingWork recovery_work_;  // saving and restoring snapshots
   std::map<uint64_t, std::function<void(const ClusterEvent&)>> sinks_;
   uint64_t last_sink_ = 0;
 };

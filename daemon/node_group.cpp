@@ -64,13 +64,15 @@ asio::awaitable<Status> Node::follow_role() {
   if (!credentials_ || entering_ || leaving_) co_return Status{};
   // The certificate follows the row by itself (agent/session.hpp); everything else follows it.
   if (credentials_->identity.role == NodeRole::worker) {
-    if (manager_ || log_trouble_) {
+    if (manager_ || log_trouble_ || outlived_) {
       base::log_info("node", "this node is a worker now");
       close_manager();
       forget_log();
+      if (std::exchange(outlived_, false)) trouble_.clear();
     }
     co_return Status{};
   }
+  if (outlived_) co_return Status{};
   if (manager_ && !log_trouble_ && manager_->votes()) {
     if (!trouble_.empty() && was_connected_) trouble_.clear();
     co_return Status{};
@@ -111,6 +113,7 @@ asio::awaitable<Status> Node::enter_group() {
   const raft::RaftId own = manager_ ? manager_->member() : raft::RaftId{};
   const Result<raft::RaftId> given = co_await ask_to_join(own, &generation);
   if (!credentials_ || leaving_ || stopping_) co_return Status{};
+  if (manager_ && manager_->votes()) co_return Status{};  // forced meanwhile: the answer is void
   if (!given) {
     if (given.error().kind == ErrorKind::precondition) trouble_ = given.error().message;
     co_return fail(given.error());
@@ -217,13 +220,14 @@ void Node::forget_log() {
   if (error) base::log_error("node", config_.data_dir + ": " + error.message());
 }
 
-manager::ManagerOptions Node::manager_options(const transport::NodeCredentials& credentials) const {
+manager::ManagerOptions Node::manager_options(const transport::NodeCredentials& credentials) {
   manager::ManagerOptions options;
   options.log_path = path("raft.db");
   options.credentials = credentials;
   options.listen_address = addresses_.listen_address;
   options.advertise_address = addresses_.advertise_address;
   options.own_address = own_address(addresses_.listen_address);
+  options.outlived = [this](raft::Generation present) { give_up_group(present); };
   return options;
 }
 

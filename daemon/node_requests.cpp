@@ -144,6 +144,7 @@ void Node::unsubscribe(uint64_t subscription) {
 }
 
 void Node::tell(const ClusterEvent& event) {
+  if (quiet_) return;
   const auto sinks = sinks_;  // a sink may unsubscribe
   for (const auto& [id, sink] : sinks) sink(event);
 }

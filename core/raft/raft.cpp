@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "core/raft/forced_group.hpp"
 #include "core/raft/quorum.hpp"
 #include "core/raft/validate.hpp"
 
@@ -175,10 +176,9 @@ Status Raft::admit(const Message& message) {
     return fail(ErrorKind::denied, "the sender belongs to another cluster");
   }
   if (message.generation != options_.generation) {
-    return fail(ErrorKind::denied, "the sender is of generation " +
-                                       std::to_string(message.generation.value) +
+    return fail(ErrorKind::denied, "the sender is of generation " + text(message.generation) +
                                        " of this cluster; here it is generation " +
-                                       std::to_string(options_.generation.value));
+                                       text(options_.generation));
   }
   if (message.to != options_.self) {
     return fail(ErrorKind::denied, "meant for " + member(message.to));

@@ -24,7 +24,7 @@ using Term = Number<struct TermTag>;              // zero: before the first elec
 using Index = Number<struct IndexTag>;            // of the log; the first entry is 1
 using Tick = Number<struct TickTag>;              // 50 ms in the daemon, virtual in the simulator
 using Epoch = Number<struct EpochTag>;            // names one persist; never repeats in a run
-using Generation = Number<struct GenerationTag>;  // of the group: grows when one is forced anew
+using Generation = Number<struct GenerationTag>;  // of the group: core/raft/forced_group.hpp
 using ProposalId = Number<struct ProposalTag>;    // chosen by the proposer, unique in a run
 using ReadId = Number<struct ReadTag>;            // chosen by the reader, unique in a run
 

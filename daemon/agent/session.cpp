@@ -135,6 +135,7 @@ class AgentSession::State : public std::enable_shared_from_this<State> {
   }
   Error explain(Error reason) const;
   Status take_session_item(const LinkPtr& link, const std::string& payload);
+  Status check_generation(const LinkPtr& link, raft::Generation generation);
   Status go_elsewhere(const LinkPtr& link, const rpc::SessionItem& item);
   Status take_managers(const rpc::SessionItem& item);
   void stand(const LinkPtr& link);
@@ -260,6 +261,7 @@ asio::awaitable<void> AgentSession::State::session_stream(LinkPtr link) {
 Status AgentSession::State::take_session_item(const LinkPtr& link, const std::string& payload) {
   rpc::SessionItem item;
   if (!item.ParseFromString(payload)) return fail(ErrorKind::invalid, "a bad session message");
+  SKEP_TRY(check_generation(link, {item.generation()}));
   if (item.elsewhere()) return go_elsewhere(link, item);
   if (link->session.empty() && item.session().empty()) {
     return fail(ErrorKind::invalid, "the session's first message has no session");
@@ -279,6 +281,19 @@ Status AgentSession::State::take_session_item(const LinkPtr& link, const std::st
   if (node) wanted_role = node->role;
   take_trust(link, item);
   if (node && events.on_node && !stopped) events.on_node(*node);
+  return {};
+}
+
+Status AgentSession::State::check_generation(const LinkPtr& link, raft::Generation generation) {
+  if (raft::ordinal(generation) < raft::ordinal(options.generation)) {
+    return fail(ErrorKind::unavailable, "the manager at " + link->address +
+                                            " is of a group that was given up: generation " +
+                                            raft::text(generation) + ", not " +
+                                            raft::text(options.generation));
+  }
+  if (raft::ordinal(generation) == raft::ordinal(options.generation)) return {};
+  if (events.on_generation) SKEP_TRY(events.on_generation(generation));
+  options.generation = generation;
   return {};
 }
 

@@ -35,6 +35,7 @@
 
 #include "core/model/objects.hpp"
 #include "core/model/result.hpp"
+#include "core/raft/forced_group.hpp"
 #include "daemon/agent/assignments.hpp"
 #include "daemon/base/clock.hpp"
 #include "daemon/transport/call.hpp"
@@ -52,6 +53,9 @@ struct ManagerAddress {
 struct SessionOptions {
   transport::NodeCredentials credentials;
   std::vector<ManagerAddress> managers;  // at least one
+  // Of the group of managers, as this node last knew it. One that was given up since is not served:
+  // its managers may be back, and don't know.
+  raft::Generation generation;
   model::NodeDescription description;
   uint64_t seed = 0;  // of the pauses' randomness
   // Together well below a lease of 3 s: a manager that was away grants one when it is back, and a
@@ -68,6 +72,8 @@ struct SessionEvents {
   std::function<void(const model::Node&)> on_node;
   // All managers, to be kept across restarts. Only when the list has changed.
   std::function<void(const std::vector<ManagerAddress>&)> on_managers;
+  // The managers are of a later generation than was known; to be kept across restarts, by now.
+  std::function<Status(raft::Generation)> on_generation;
   // A manager doesn't take this node for one of the cluster's: it was removed, or its certificate
   // isn't accepted. Once until a session stands again; the session goes on trying.
   std::function<void(const Error&)> on_refused;

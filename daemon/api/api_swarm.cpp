@@ -22,6 +22,7 @@ asio::awaitable<Result<Response>> init(Context& context, const Request& request,
   wanted.address_pools = body.address_pools;
   wanted.subnet_size = body.subnet_size;
   wanted.data_path_port = body.data_path_port;
+  wanted.force_new_cluster = body.force_new_cluster;
   SKEP_CO_TRY_ASSIGN(const model::NodeId node, co_await context.control.init(std::move(wanted)));
   co_return Response::json(docker_json::text_to_json(node.str()));
 }

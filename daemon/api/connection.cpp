@@ -1,7 +1,7 @@
 // HTTP/1.1 on one socket, by Beast: the only file that knows it.
 //
-// A request's body is read whole (bounded) before its handler runs, with one exception nobody needs
-// yet: uploads. What the client sent beyond the body stays in the buffer; it is the next request,
+// A request's body is read whole (bounded) before its handler runs, also the one that is a file.
+// What the client sent beyond the body stays in the buffer; it is the next request,
 // or, after a hijack, standard input. That a client has gone for good (not merely shut its sending
 // side) shows as a hang-up on the socket, which `async_wait(wait_error)` reports.
 // SPDX-License-Identifier: Apache-2.0
@@ -25,7 +25,10 @@ namespace http = beast::http;
 using boost::system::error_code;
 using Socket = asio::local::stream_protocol::socket;
 
-constexpr uint64_t kBodyMax = 4 * 1024 * 1024;    // the largest spec is far below
+constexpr uint64_t kBodyMax = 4 * 1024 * 1024;  // the largest spec is far below
+// A snapshot of the whole cluster: a million tasks take about half of it.
+constexpr uint64_t kRestoreMax = 1024 * 1024 * 1024;
+constexpr std::string_view kRestorePath = "/skep/v1/snapshot/restore";
 constexpr uint32_t kHeaderMax = 64 * 1024;        // filters travel in the request line
 constexpr uint64_t kDrainMax = 64 * 1024 * 1024;  // read and dropped so that a 413 is seen
 constexpr size_t kRawRead = 32 * 1024;            // one piece of a hijacked stream
@@ -103,10 +106,10 @@ asio::awaitable<void> HttpConnection::run() {
 // False when the connection must end.
 asio::awaitable<bool> HttpConnection::serve_one() {
   Parser parser;
-  parser.body_limit(kBodyMax);
+  parser.body_limit(kRestoreMax);  // until it is known what is asked
   parser.header_limit(kHeaderMax);
   if (!co_await read_request(parser)) co_return false;
-  const http::request<http::string_body>& message = parser.get();
+  http::request<http::string_body>& message = parser.get();
   http_version_ = message.version();
   keep_alive_ = message.keep_alive();
   upgrade_ = beast::iequals(message[http::field::upgrade], "tcp");
@@ -116,7 +119,7 @@ asio::awaitable<bool> HttpConnection::serve_one() {
   request.method = std::string(message.method_string());
   request.registry_auth = std::string(message["X-Registry-Auth"]);
   request.wants_upgrade = upgrade_;
-  request.body = message.body();
+  request.body = std::move(message.body());
   const bool is_head = message.method() == http::verb::head;
   const std::string target(message.target());
   Exchange& exchange = *this;
@@ -134,6 +137,10 @@ asio::awaitable<bool> HttpConnection::read_request(Parser& parser) {
   error_code error;
   co_await http::async_read_header(socket_, buffer_, parser,
                                    asio::redirect_error(asio::use_awaitable, error));
+  if (!error && !parser.get().target().starts_with(kRestorePath)) {
+    parser.body_limit(kBodyMax);
+    if (parser.content_length().value_or(0) > kBodyMax) error = http::error::body_limit;
+  }
   if (!error && beast::iequals(parser.get()[http::field::expect], "100-continue")) {
     const std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
     co_await asio::async_write(socket_, asio::buffer(go_on),

@@ -47,6 +47,7 @@ std::span<const Route> exec_routes();
 std::span<const Route> image_routes();
 std::span<const Route> event_routes();
 std::span<const Route> network_routes();
+std::span<const Route> snapshot_routes();
 // Docker's other endpoints: 404 for what is probed by name, empty lists, 501 for the rest.
 std::span<const Route> absent_routes();
 

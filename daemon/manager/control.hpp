@@ -14,6 +14,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@
 #include "core/model/objects.hpp"
 #include "core/model/result.hpp"
 #include "core/store/view.hpp"
+#include "daemon/storage/nameless_file.hpp"
 
 namespace skep::manager {
 
@@ -53,6 +55,9 @@ struct InitRequest {
   std::vector<std::string> address_pools;  // empty: the default
   uint32_t subnet_size = 0;                // 0: the default
   uint32_t data_path_port = 0;             // 0: the default
+  // On a manager: the group begins anew with this one alone, and keeps everything else; of the rest
+  // of the request only the advertised address counts. Elsewhere it changes nothing.
+  bool force_new_cluster = false;
 };
 
 struct JoinRequest {
@@ -70,6 +75,14 @@ struct TokenRotation {
   // A root to take the present one's place; empty: none is given. The key is secret.
   std::string signing_certificate_pem;
   std::string signing_key_pem;
+};
+
+// A machine that is in no swarm becomes the only manager of the cluster that was saved.
+struct RestoreRequest {
+  std::string listen_address;     // as in InitRequest
+  std::string advertise_address;  // as in InitRequest
+  std::optional<std::string> passphrase;
+  std::shared_ptr<const std::string> file;  // what save_snapshot gave
 };
 
 // The cluster's trust: the root that joiners are to know, and who is to have signed the nodes'
@@ -101,6 +114,13 @@ class Control {
   virtual asio::awaitable<Status> join(JoinRequest request) = 0;
   // Stops and removes this node's task containers, forgets the cluster. A manager needs force.
   virtual asio::awaitable<Status> leave(bool force) = 0;
+
+  // Everything a cluster is, as fresh as the moment of asking, sealed with the passphrase; without
+  // one anybody can read it, the key of the root included (daemon/storage/archive.hpp).
+  virtual asio::awaitable<Result<storage::NamelessFile>> save_snapshot(
+      std::optional<std::string> passphrase) = 0;
+  // Resolves like init. Errors: those of read_archive; this machine is in a swarm.
+  virtual asio::awaitable<Result<model::NodeId>> restore_snapshot(RestoreRequest request) = 0;
 
   virtual asio::awaitable<Status> update_cluster(uint64_t version, model::ClusterSpec spec,
                                                  TokenRotation rotate) = 0;

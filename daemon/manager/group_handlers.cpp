@@ -111,7 +111,9 @@ Result<std::string> Manager::take_messages(const transport::Caller& caller,
     queue_->member().receive(std::move(message));
     if (alive.expired()) return fail(ErrorKind::cancelled, "this manager is stopping");
   }
-  return rpc::RaftReply().SerializeAsString();
+  rpc::RaftReply reply;
+  reply.set_generation(generation().value);
+  return reply.SerializeAsString();
 }
 
 asio::awaitable<Result<std::string>> Manager::forwarded(std::string payload) {
@@ -165,7 +167,7 @@ asio::awaitable<Result<std::string>> Manager::join_raft(transport::Caller caller
   SKEP_CO_TRY_ASSIGN(const raft::RaftId member, parse_member(made));
   rpc::JoinRaftReply reply;
   reply.set_raft_id(member.value);
-  reply.set_generation(queue_->member().identity().generation.value);
+  reply.set_generation(generation().value);
   co_return reply.SerializeAsString();
 }
 

@@ -237,6 +237,7 @@ void Manager::tell_trust(Session& session, rpc::SessionItem* item) const {
 std::string Manager::session_item(Session& session, bool first) const {
   rpc::SessionItem item;
   item.set_session(session.id);
+  item.set_generation(generation().value);
   if (const store::Row<model::Node> node = queue_->store().node(session.node)) {
     codec::encode(*node, item.mutable_node());
   }
@@ -271,6 +272,7 @@ void Manager::add_managers(rpc::SessionItem* item, model::NodeId node) const {
 std::string Manager::elsewhere_item(model::NodeId node) const {
   rpc::SessionItem item;
   item.set_elsewhere(true);
+  item.set_generation(generation().value);
   if (leader()) add_managers(&item, node);
   return item.SerializeAsString();
 }

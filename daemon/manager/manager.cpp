@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/planner/requests.hpp"
+#include "core/raft/forced_group.hpp"
 #include "daemon/base/clock.hpp"
 #include "daemon/base/log.hpp"
 #include "daemon/base/random_ids.hpp"
@@ -159,6 +160,7 @@ Manager::Manager(asio::io_context& loop, ManagerOptions options, EventSink event
   peers.credentials = options_.credentials;
   peers.own_address = options_.advertise_address;
   peers.seed = ids_.next().low;
+  peers.generation_seen = [this](raft::Generation seen) { note_generation(seen); };
   peers_ = std::make_unique<Peers>(loop.get_executor(), std::move(peers), [this] {
     if (members_) members_->look();
   });
@@ -263,6 +265,15 @@ void Manager::note_members() {
   });
   peers_->set_places(std::move(places));
   if (members_) members_->look();
+}
+
+// A majority of those who were left out may be back and take itself for the group: it must not go
+// on deciding beside the one that was begun anew.
+void Manager::note_generation(raft::Generation seen) {
+  if (raft::ordinal(seen) <= raft::ordinal(generation()) || !options_.outlived) return;
+  base::log_warning("manager", "the managers are of generation " + raft::text(seen) +
+                                   " by now; this one is of " + raft::text(generation()));
+  std::exchange(options_.outlived, nullptr)(seen);
 }
 
 void Manager::on_leading() {

@@ -46,6 +46,9 @@ struct ManagerOptions {
   // The log can't be written any more: this manager has stepped down and acknowledges nothing. Is
   // to be closed, and its log to be read again. Told once, in a turn of the loop of its own.
   std::function<void(const Error&)> log_failed;
+  // The group was begun anew without this manager: it is of no use any more. At most once; called
+  // from the loop, and may destroy the manager.
+  std::function<void(raft::Generation)> outlived;
 };
 
 // A log that was read from the disk and found whole.
@@ -103,6 +106,7 @@ class Manager {
   // What is the matter with the disk of the log while it does not fail: it is nearly full, or has
   // not answered for some time. Empty: nothing.
   std::string disk_complaint() const { return queue_->member().disk_complaint(); }
+  raft::Generation generation() const { return queue_->member().identity().generation; }
   // Asks whoever is best fit to lead; nothing if this manager does not.
   void hand_over() { queue_->member().transfer(raft::RaftId{}); }
   // For connections from now on, at the port and in the answers; those that stand go on.
@@ -153,6 +157,7 @@ class Manager {
   void add_managers(rpc::SessionItem* item, model::NodeId node) const;
   std::string leader_address() const;
   void note_members();
+  void note_generation(raft::Generation seen);
   void on_following();
   void on_applied(const store::Applied& applied);
   void on_leading();

@@ -114,6 +114,7 @@ class Peers::Lane : public std::enable_shared_from_this<Lane> {
   asio::awaitable<void> rest(milliseconds time);
   std::string take_batch();
   void note(Status outcome);
+  void note_generation(const std::string& answer);
   bool over() const { return stopped_ || shared_->stopped; }
 
   std::shared_ptr<Shared> shared_;
@@ -223,10 +224,20 @@ asio::awaitable<void> Peers::Lane::ask(std::shared_ptr<transport::RpcClient> cli
   asking_ = false;
   if (answer) {
     note({});
+    note_generation(*answer);
   } else {
     lost_ = answer.error();
   }
   bell_.cancel();
+}
+
+// Later: whoever hears of it may destroy this lane.
+void Peers::Lane::note_generation(const std::string& answer) {
+  rpc::RaftReply reply;
+  if (!reply.ParseFromString(answer) || reply.generation() == 0) return;
+  asio::post(shared_->loop, [shared = shared_, seen = raft::Generation{reply.generation()}] {
+    if (!shared->stopped && shared->options.generation_seen) shared->options.generation_seen(seen);
+  });
 }
 
 // RaftRequest and SnapshotRequest are the same on the wire.

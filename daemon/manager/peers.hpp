@@ -26,6 +26,8 @@ struct PeersOptions {
   transport::NodeCredentials credentials;
   std::string own_address;  // host:port, told with every batch
   uint64_t seed = 0;        // of the pauses' randomness
+  // A peer's answer is of this generation, each time; called later.
+  std::function<void(raft::Generation)> generation_seen;
 };
 
 // Who is behind a raft id, as far as it is known.

@@ -25,7 +25,7 @@
 
 namespace skep::storage {
 
-// Whose log this is. Written once, when the log is made.
+// Whose log this is. Written once, when the log is made; only its generation may change.
 struct Identity {
   model::ClusterId cluster;
   model::NodeId node;
@@ -67,6 +67,9 @@ class LogStore {
   // Requires: initialise, or a load that found a log, came before; `install` is the snapshot whose
   // last chunk was stored.
   virtual Status persist(const raft::Persist& batch) = 0;
+  // The same, and the log is of this generation from then on: one transaction. Before the member
+  // is run, or after it was stopped.
+  virtual Status persist_anew(raft::Generation generation, const raft::Persist& batch) = 0;
 
   // A snapshot made here, in pieces of any size. Nothing of it counts before finish_snapshot: then
   // it takes the place of the last one. Entries stay until `compact`: snapshot durable first, then

@@ -4,7 +4,9 @@
 
 #include <zlib.h>
 
+#include <array>
 #include <initializer_list>
+#include <span>
 
 namespace skep::storage {
 namespace {
@@ -34,7 +36,7 @@ constexpr const char* kSchema = R"(
 )";
 
 // CRC-32 of the numbers (8 bytes each, least significant first) and then of the bytes.
-uint64_t checksum(std::initializer_list<uint64_t> numbers, std::string_view bytes = {}) {
+uint64_t checksum(std::span<const uint64_t> numbers, std::string_view bytes = {}) {
   uLong crc = crc32_z(0, nullptr, 0);
   for (const uint64_t number : numbers) {
     unsigned char raw[8];
@@ -44,6 +46,22 @@ uint64_t checksum(std::initializer_list<uint64_t> numbers, std::string_view byte
   // zlib starts anew when it is given a null pointer, which is what an empty view may hold.
   if (bytes.empty()) return crc;
   return crc32_z(crc, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+}
+
+// The numbers of the identity row, in the order of its columns.
+std::array<uint64_t, 8> numbers_of(const Identity& identity) {
+  return {kFormat,
+          identity.cluster.bits.high,
+          identity.cluster.bits.low,
+          identity.node.bits.high,
+          identity.node.bits.low,
+          identity.member.value,
+          identity.incarnation.value,
+          identity.generation.value};
+}
+
+uint64_t checksum(std::initializer_list<uint64_t> numbers, std::string_view bytes = {}) {
+  return checksum(std::span(numbers.begin(), numbers.size()), bytes);
 }
 
 uint64_t checksum(const SnapshotFile& file, std::string_view configuration) {
@@ -116,18 +134,22 @@ Status LogTables::put_identity(const Identity& identity, std::string_view key_ch
   SKEP_TRY_ASSIGN(
       Statement put,
       connection_.prepare("INSERT INTO identity VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
-  const std::initializer_list<uint64_t> numbers = {kFormat,
-                                                   identity.cluster.bits.high,
-                                                   identity.cluster.bits.low,
-                                                   identity.node.bits.high,
-                                                   identity.node.bits.low,
-                                                   identity.member.value,
-                                                   identity.incarnation.value,
-                                                   identity.generation.value};
+  const std::array<uint64_t, 8> numbers = numbers_of(identity);
   int position = 0;
   for (const uint64_t number : numbers) put.bind(++position, number);
   put.bind(++position, checksum(numbers));
   put.bind(++position, key_check);
+  return put.run();
+}
+
+Status LogTables::put_generation(raft::Generation generation) {
+  SKEP_TRY_ASSIGN(auto present, identity());
+  if (!present) return fail(ErrorKind::internal, "a log without an identity has no generation");
+  present->first.generation = generation;
+  SKEP_TRY_ASSIGN(Statement put,
+                  connection_.prepare("UPDATE identity SET generation = ?, checksum = ?"));
+  put.bind(1, generation.value);
+  put.bind(2, checksum(numbers_of(present->first)));
   return put.run();
 }
 

@@ -33,6 +33,8 @@ class LogTables {
 
   // `key_check` is a sealed nothing: whether the key file belongs to this log.
   Status put_identity(const Identity& identity, std::string_view key_check);
+  // Requires: there is an identity.
+  Status put_generation(raft::Generation generation);
   Status put_key_check(std::string_view key_check);
   // `last` is the highest durable entry.
   Status put_hard_state(const raft::HardState& state, raft::Index last);

@@ -49,6 +49,7 @@ enum class RecordKind : char {
   chunk = 'c',     // file id, number, 1 for the last
   key_file = 'k',  // nothing
   key_check = 'i',
+  archive = 'a',  // nothing, or number, 1 for the last; then the head
 };
 std::string about(RecordKind kind, std::initializer_list<uint64_t> numbers = {});
 

@@ -34,6 +34,7 @@ class SqliteLogStore final : public LogStore {
   Status initialise(const Identity& identity, const raft::Configuration& first) override;
   Result<std::optional<Loaded>> load() override;
   Status persist(const raft::Persist& batch) override;
+  Status persist_anew(raft::Generation generation, const raft::Persist& batch) override;
   Status begin_snapshot(const raft::SnapshotPointer& at) override;
   Status append_snapshot(std::string_view bytes) override;
   Status finish_snapshot() override;
@@ -56,6 +57,8 @@ class SqliteLogStore final : public LogStore {
   Status latch(const Error& error);
   // The same error, after having made room if that is what is missing.
   tl::unexpected<Error> short_of_room(const Error& error);
+  template <class More>
+  Status persist_with(const raft::Persist& batch, More more);
   Status write_batch(const raft::Persist& batch, raft::Index* last);
   Status write_install(const raft::SnapshotPointer& at);
   void take_in(SnapshotFile file);
@@ -205,9 +208,21 @@ Status SqliteLogStore::initialise(const Identity& identity, const raft::Configur
 }
 
 Status SqliteLogStore::persist(const raft::Persist& batch) {
+  return persist_with(batch, [] { return Status(); });
+}
+
+Status SqliteLogStore::persist_anew(raft::Generation generation, const raft::Persist& batch) {
+  return persist_with(batch, [&] { return tables_->put_generation(generation); });
+}
+
+template <class More>
+Status SqliteLogStore::persist_with(const raft::Persist& batch, More more) {
   SKEP_TRY(ready());
   raft::Index last;
-  SKEP_TRY(transaction([&] { return write_batch(batch, &last); }));
+  SKEP_TRY(transaction([&]() -> Status {
+    SKEP_TRY(more());
+    return write_batch(batch, &last);
+  }));
   last_ = last;
   if (batch.install) take_in(*received(*batch.install));
   return {};

@@ -18,7 +18,11 @@ export SKEP SKEP_PLAYGROUND_DIR SKEP_PLAYGROUND_PREFIX
 skip() { echo "SKIP: $*"; exit 77; }
 
 fail() {
-  echo "FAIL: ${BASH_SOURCE[2]##*/}:${BASH_LINENO[1]}: $*" >&2
+  # Of the script, whether it called fail itself or one of the checks below did.
+  local depth=1
+  [[ ${FUNCNAME[1]} == main ]] || depth=2
+  local where=${BASH_SOURCE[$depth]##*/}
+  echo "FAIL: $where:${BASH_LINENO[$((depth - 1))]}: $*" >&2
   exit 1
 }
 

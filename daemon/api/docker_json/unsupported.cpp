@@ -53,7 +53,6 @@ constexpr std::array kUnsupported = {
     Unsupported{"SwarmSpec", "CAConfig.ExternalCAs"},
     Unsupported{"SwarmSpec", "TaskDefaults.LogDriver.Options"},
     Unsupported{"SwarmInit", "AutoLockManagers"},
-    Unsupported{"SwarmInit", "ForceNewCluster"},
     Unsupported{"SwarmInit", "DataPathAddr"},
     Unsupported{"SwarmInit", "Spec.CAConfig.SigningCACert"},
     Unsupported{"SwarmInit", "Spec.CAConfig.SigningCAKey"},

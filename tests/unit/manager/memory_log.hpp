@@ -51,6 +51,11 @@ class MemoryLog final : public storage::LogStore {
     now.entries.insert(now.entries.end(), batch.entries.begin(), batch.entries.end());
     return {};
   }
+  Status persist_anew(raft::Generation generation, const raft::Persist& batch) override {
+    SKEP_TRY(persist(batch));
+    disk_.content.identity.generation = generation;
+    return {};
+  }
   Status begin_snapshot(const raft::SnapshotPointer& at) override {
     making_ = {at, {}};
     return {};

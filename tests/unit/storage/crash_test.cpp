@@ -11,6 +11,7 @@ namespace {
 // What the disk should hold.
 struct Model {
   bool made = false;
+  Identity identity = kIdentity;
   raft::HardState hard_state;
   Snapshot snapshot{{{0}, {0}, kAlone}, ""};
   std::vector<raft::Entry> entries;
@@ -26,8 +27,8 @@ bool same(const raft::Entry& a, const raft::Entry& b) {
 
 bool holds(const std::optional<Loaded>& loaded, const Model& model) {
   if (!loaded) return !model.made;
-  return model.made && loaded->identity == kIdentity && loaded->hard_state == model.hard_state &&
-         loaded->snapshot.at == model.snapshot.at &&
+  return model.made && loaded->identity == model.identity &&
+         loaded->hard_state == model.hard_state && loaded->snapshot.at == model.snapshot.at &&
          loaded->snapshot.state == model.snapshot.state &&
          std::equal(loaded->entries.begin(), loaded->entries.end(), model.entries.begin(),
                     model.entries.end(), same);
@@ -72,13 +73,15 @@ class Run {
   bool step() {
     wanted_ = acknowledged_;
     if (!store_->tidy()) return false;
-    switch (random_() % 12) {
+    switch (random_() % 13) {
       case 0:
         return snapshot();
       case 1:
         return compact();
       case 2:
         return install();
+      case 12:
+        return begin_anew();
       case 3:
         return store_->set_unlock_key(std::nullopt).has_value();
       default:
@@ -111,6 +114,20 @@ class Run {
     next.hard_state.commit = {std::max(next.hard_state.commit.value, base)};
     wanted_.hard_state = next.hard_state;
     return keep(store_->persist(next));
+  }
+
+  // A group of one, of another generation: both or neither.
+  bool begin_anew() {
+    const uint64_t last = std::max(wanted_.last(), wanted_.snapshot.at.index.value);
+    raft::Persist next;
+    next.hard_state = wanted_.hard_state;
+    next.hard_state.term = next.hard_state.term.next();
+    next.hard_state.commit = {last + 1};
+    next.entries.push_back(entry(next.hard_state.term.value, last + 1, "anew"));
+    wanted_.entries.push_back(next.entries.back());
+    wanted_.hard_state = next.hard_state;
+    wanted_.identity.generation = wanted_.identity.generation.next();
+    return keep(store_->persist_anew(wanted_.identity.generation, next));
   }
 
   bool snapshot() {

@@ -37,6 +37,8 @@ struct Stage {
   std::unique_ptr<RpcServer> server;
   uint16_t port = 0;
   bool removed = false;
+  raft::Generation group{1};                  // what the manager says
+  std::vector<raft::Generation> generations;  // what the node was to keep
   bool gap_once = false;
   bool fail_status = false;
   int sessions = 0;
@@ -126,6 +128,7 @@ struct Stage {
     entry->set_node(codec::encode_id(manager.identity.node));
     entry->set_address("127.0.0.1:" + std::to_string(port));
     item.set_heartbeat_ms(50);
+    item.set_generation(group.value);
     return item.SerializeAsString();
   }
 
@@ -151,6 +154,10 @@ struct Stage {
     events.on_node = [this](const model::Node& row) { rows.push_back(row); };
     events.on_managers = [this](const std::vector<agent::ManagerAddress>& list) {
       managers = list;
+    };
+    events.on_generation = [this](raft::Generation seen) -> Status {
+      generations.push_back(seen);
+      return {};
     };
     events.on_refused = [this](const Error& why) { refusals.push_back(why); };
     events.on_connected = [this](bool up, const std::string&) { connections.push_back(up); };
@@ -223,6 +230,29 @@ TEST_CASE("a report that a manager could not commit is sent again, the newest of
   stage.world.until([&] { return session->unsent_reports() == 0; });
   CHECK(stage.states.at(codec::encode_id(model::TaskId{{2, 1}})) == 512);
   CHECK(stage.states.at(codec::encode_id(model::TaskId{{2, 2}})) == 704);
+}
+
+// Seen to fail without the comparison in check_generation.
+TEST_CASE("a manager of a group that was given up is not taken; a later group is remembered") {
+  Stage stage;
+  stage.group = raft::next_generation({1}, 77);
+  stage.serve();
+  const auto session = stage.session();
+  stage.world.until([&] { return stage.sets.size() == 1; });
+  CHECK(stage.generations == std::vector<raft::Generation>{stage.group});
+  // A manager of old is back at that address, and does not know.
+  stage.server.reset();
+  stage.world.until([&] { return !session->connected(); });
+  const raft::Generation present = std::exchange(stage.group, raft::Generation{1});
+  const int before = stage.sessions;
+  stage.serve();
+  stage.world.until([&] { return stage.sessions >= before + 3; });
+  CHECK_FALSE(session->connected());
+  CHECK(stage.sets.size() == 1);
+  CHECK(stage.rows.size() == 1);
+  stage.group = present;
+  stage.world.until([&] { return session->connected() && stage.sets.size() == 2; });
+  CHECK(stage.generations.size() == 1);
 }
 
 TEST_CASE("a removed node is told once, and taken back when it is accepted again") {
