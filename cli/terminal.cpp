@@ -12,7 +12,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <iostream>
 
 namespace skep::cli {
 namespace {
@@ -21,6 +20,8 @@ namespace {
 // set and after they are reset, so a handler never sees them half-written.
 termios saved_settings;
 volatile sig_atomic_t saved_file = -1;
+
+constexpr size_t kLineBytesMax = 4096;  // of what a person types or pipes in
 
 constexpr std::array<int, 4> kEndingSignals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 
@@ -43,6 +44,14 @@ std::optional<TerminalSize> terminal_size(int file) {
 }
 
 Result<RawMode> RawMode::enter(int file) {
+  return change(file, [](termios* settings) { cfmakeraw(settings); });
+}
+
+Result<RawMode> RawMode::enter_silent(int file) {
+  return change(file, [](termios* settings) { settings->c_lflag &= ~tcflag_t{ECHO}; });
+}
+
+Result<RawMode> RawMode::change(int file, void (*settings)(termios*)) {
   if (tcgetattr(file, &saved_settings) != 0) {
     return fail(ErrorKind::internal,
                 std::string("cannot read the terminal's settings: ") + std::strerror(errno));
@@ -51,33 +60,35 @@ Result<RawMode> RawMode::enter(int file) {
   for (const int signal : kEndingSignals) std::signal(signal, restore_and_end);
   RawMode mode;
   mode.active_ = true;
-  termios raw = saved_settings;
-  cfmakeraw(&raw);
-  if (tcsetattr(file, TCSADRAIN, &raw) != 0) {
+  termios wanted = saved_settings;
+  settings(&wanted);
+  if (tcsetattr(file, TCSADRAIN, &wanted) != 0) {
     return fail(ErrorKind::internal,
-                std::string("cannot set the terminal to raw mode: ") + std::strerror(errno));
+                std::string("cannot set the terminal's mode: ") + std::strerror(errno));
   }
   return mode;
 }
 
-Result<std::string> read_hidden_line(const std::string& prompt) {
-  if (tcgetattr(STDIN_FILENO, &saved_settings) != 0) {
-    return fail(ErrorKind::internal,
-                std::string("cannot read the terminal's settings: ") + std::strerror(errno));
-  }
-  saved_file = STDIN_FILENO;
-  for (const int signal : kEndingSignals) std::signal(signal, restore_and_end);
-  termios silent = saved_settings;
-  silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-  tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
-  std::fputs(prompt.c_str(), stderr);
+Result<std::string> read_line(int file) {
   std::string line;
-  const bool read = static_cast<bool>(std::getline(std::cin, line));
+  char one = 0;
+  while (line.size() < kLineBytesMax) {
+    const ssize_t got = ::read(file, &one, 1);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      return fail(ErrorKind::internal, std::string("cannot read a line: ") + std::strerror(errno));
+    }
+    if (got == 0 || one == '\n') return line;
+    line += one;
+  }
+  return fail(ErrorKind::invalid, "the line that was given is too long");
+}
+
+Result<std::string> read_hidden_line(int file, const std::string& prompt) {
+  SKEP_TRY_ASSIGN(const RawMode silent, RawMode::enter_silent(file));
+  std::fputs(prompt.c_str(), stderr);
+  Result<std::string> line = read_line(file);
   std::fputs("\n", stderr);
-  tcsetattr(STDIN_FILENO, TCSADRAIN, &saved_settings);
-  for (const int signal : kEndingSignals) std::signal(signal, SIG_DFL);
-  saved_file = -1;
-  if (!read) return fail(ErrorKind::cancelled, "nothing was entered");
   return line;
 }
 

@@ -1,4 +1,5 @@
-// The person's terminal: raw mode that is always undone, its size, and news of a changed size.
+// The person's terminal: raw or silent mode that is always undone, its size, and news of a changed
+// size.
 //
 // RawMode restores the terminal when it is destroyed and also when the process is ended by SIGINT,
 // SIGTERM, SIGHUP or SIGQUIT: the handlers put the saved settings back, then let the signal do its
@@ -12,6 +13,8 @@
 
 #include "core/model/result.hpp"
 
+struct termios;
+
 namespace skep::cli {
 
 struct TerminalSize {
@@ -23,13 +26,19 @@ struct TerminalSize {
 bool is_terminal(int file);
 std::optional<TerminalSize> terminal_size(int file);
 
-// Asks on standard error and reads one line from standard input, a terminal, without showing it.
-Result<std::string> read_hidden_line(const std::string& prompt);
+// Up to the end of the line or of the file, byte by byte: what follows stays unread. Errors:
+// invalid if it is over 4 KiB.
+Result<std::string> read_line(int file);
+
+// Asks on standard error and reads one line from `file`, a terminal, without showing it.
+Result<std::string> read_hidden_line(int file, const std::string& prompt);
 
 class RawMode {
  public:
   // Takes `file` (a terminal) to raw mode.
   static Result<RawMode> enter(int file);
+  // Leaves all as it is, but what is typed is not shown.
+  static Result<RawMode> enter_silent(int file);
   RawMode(RawMode&& other) noexcept;
   RawMode(const RawMode&) = delete;
   RawMode& operator=(const RawMode&) = delete;
@@ -37,6 +46,7 @@ class RawMode {
 
  private:
   RawMode() = default;
+  static Result<RawMode> change(int file, void (*settings)(termios*));
   bool active_ = false;
 };
 

@@ -21,7 +21,6 @@
 #include "daemon/base/log.hpp"
 #include "daemon/transport/address.hpp"
 #include "daemon/transport/join.hpp"
-#include "daemon/transport/pki_store.hpp"
 
 namespace skep {
 namespace {
@@ -69,7 +68,8 @@ Node::Node(asio::io_context& loop, base::Config config)
       hostname_(config_.hostname.empty() ? machine_hostname() : config_.hostname),
       connected_bell_(loop),
       probe_timer_(loop),
-      role_bell_(loop) {}
+      role_bell_(loop),
+      lock_bell_(loop) {}
 
 Node::~Node() = default;
 
@@ -80,15 +80,10 @@ std::string Node::path(std::string_view name) const {
 asio::awaitable<Status> Node::start() {
   SKEP_CO_TRY(co_await start_drivers());
   SKEP_CO_TRY(co_await start_agent());
-  SKEP_CO_TRY_ASSIGN(auto credentials, transport::load_credentials(path("pki")));
-  if (credentials) {
-    SKEP_CO_TRY(co_await take_up(std::move(*credentials)));
-  } else {
-    agent_->assign(
-        agent::AssignmentSet{});  // a leave that was cut short may have left tasks that nobody owns
-  }
+  SKEP_CO_TRY(co_await come_back());
   asio::co_spawn(loop_, keep_probing(), asio::detached);
   asio::co_spawn(loop_, keep_role(), asio::detached);
+  asio::co_spawn(loop_, keep_lock(), asio::detached);
   co_return Status{};
 }
 
@@ -170,6 +165,7 @@ asio::awaitable<void> Node::stop() {
   probe_timer_.cancel();
   stopping_ = true;
   role_bell_.cancel();
+  lock_bell_.cancel();
   if (manager_ && !manager_->alone()) manager_->hand_over();
   if (session_ && session_->connected()) {
     const Status told = co_await session_->away(kAwayMs);
@@ -200,7 +196,7 @@ Status Node::may_enter() const {
     return fail(ErrorKind::precondition,
                 "This node is still leaving a swarm: its tasks are being removed.");
   }
-  if (credentials_ || entering_) {
+  if (credentials_ || locked_ || entering_) {
     return fail(ErrorKind::precondition,
                 "This node is already part of a swarm. Use \"docker swarm leave\" to leave this "
                 "swarm and join another one.");
@@ -220,7 +216,7 @@ Result<MembershipFile> Node::addresses_for(const std::string& listen_address,
 }
 
 asio::awaitable<Result<model::NodeId>> Node::init(manager::InitRequest request) {
-  if (request.force_new_cluster && credentials_) {
+  if (request.force_new_cluster && (credentials_ || locked_)) {
     co_return co_await force_new_cluster(std::move(request));
   }
   SKEP_CO_TRY(may_enter());
@@ -262,6 +258,13 @@ asio::awaitable<Result<model::NodeId>> Node::found(manager::InitRequest request,
   if (request.subnet_size != 0) cluster.subnet_size = request.subnet_size;
   if (request.data_path_port != 0) cluster.data_path_port = request.data_path_port;
 
+  forget_membership();  // what an init that was cut short may have left
+  if (cluster.spec.auto_lock_managers) {
+    SKEP_CO_TRY_ASSIGN(const storage::UnlockKey key, storage::UnlockKey::random());
+    cluster.unlock_key = key.text();
+    lock_keys_ = {key};
+  }
+
   model::Node node;
   node.id = order.node;
   node.role = node.spec.role = model::NodeRole::manager;
@@ -271,7 +274,6 @@ asio::awaitable<Result<model::NodeId>> Node::found(manager::InitRequest request,
   node.certificate_expires_at = credentials.identity.expires_at;
   cluster.last_raft_id = node.manager->raft_id;
 
-  forget_membership();  // what an init that was cut short may have left
   addresses_ = std::move(addresses);
   addresses_.managers = {{node.id, addresses_.advertise_address}};
   const model::NetworkId ingress{ids.next()};
@@ -282,7 +284,7 @@ asio::awaitable<Result<model::NodeId>> Node::found(manager::InitRequest request,
   SKEP_CO_TRY(co_await manager_->ready());
   // Only now is there a cluster to come back to.
   SKEP_CO_TRY(save_membership(path("membership.json"), addresses_));
-  SKEP_CO_TRY(transport::save_credentials(path("pki"), credentials));
+  SKEP_CO_TRY(keep_credentials(credentials));
   start_session(std::move(credentials));
   SKEP_CO_TRY(co_await session_stands(kSessionWait));
   base::log_info("node", "formed cluster " + cluster.id.str() + " as node " + node.id.str());
@@ -315,7 +317,7 @@ asio::awaitable<Status> Node::join(manager::JoinRequest request) {
   if (!credentials) co_return fail(credentials.error());
   addresses_ = std::move(addresses);
   Status kept = save_membership(path("membership.json"), addresses_);
-  if (kept) kept = transport::save_credentials(path("pki"), *credentials);
+  if (kept) kept = keep_credentials(*credentials);
   if (!kept) {
     forget_membership();
     co_return kept;
@@ -350,6 +352,9 @@ Status Node::start_manager(const transport::NodeCredentials& credentials,
   }
   manager_ = std::move(*started);
   log_trouble_.reset();
+  ++managers_begun_;
+  lock_followed_ = false;
+  lock_bell_.cancel();
   return {};
 }
 
@@ -358,6 +363,7 @@ void Node::start_session(transport::NodeCredentials credentials) {
   row_.reset();
   was_connected_ = false;
   trouble_.clear();
+  lock_bell_.cancel();
   std::vector<model::EnginePlugin> plugins;
   for (const drivers::DriverState& state : drivers_->states()) {
     for (const std::string& interface : state.interfaces) {
@@ -441,7 +447,7 @@ agent::SessionEvents Node::session_events() {
 
 // On disk first: what the managers are told of is what this node is after a crash.
 Status Node::certificate_changed(const transport::NodeCredentials& fresh) {
-  SKEP_TRY(transport::save_credentials(path("pki"), fresh));
+  SKEP_TRY(keep_credentials(fresh));
   if (manager_) SKEP_TRY(manager_->set_credentials(fresh));
   const bool renewed = !credentials_ || credentials_->certificate_pem != fresh.certificate_pem;
   base::log_info("node", renewed ? "this node has a new certificate"
@@ -472,9 +478,10 @@ asio::awaitable<Status> Node::session_stands(std::chrono::seconds limit) {
 // -------------------------------------------------------------------------------------
 
 asio::awaitable<Status> Node::leave(bool force) {
-  if (!credentials_ || leaving_) {
+  if ((!credentials_ && !locked_) || leaving_) {
     co_return fail(ErrorKind::precondition, "This node is not part of a swarm");
   }
+  if (locked_) SKEP_CO_TRY(may_leave_locked(force));
   if ((manager_ || log_trouble_) && !force) {
     co_return fail(ErrorKind::precondition,
                    "You are attempting to leave the swarm on a node that is participating as a "
@@ -505,6 +512,7 @@ void Node::close_cluster() {
   session_.reset();
   close_manager();
   credentials_.reset();
+  locked_.reset();
   row_.reset();
   was_connected_ = false;
   outlived_ = false;
@@ -518,6 +526,7 @@ void Node::forget_membership() {
   fs::remove(path("membership.json"), error);
   if (error) base::log_error("node", path("membership.json") + ": " + error.message());
   forget_log();
+  lock_keys_ = {std::nullopt};
 }
 
 }  // namespace skep

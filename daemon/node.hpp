@@ -14,6 +14,10 @@
 // to be of the group until the two agree (node_group.cpp). Nothing that runs takes notice. The same
 // loop brings a manager back whose disk failed (node_recovery.cpp).
 //
+// A manager of a locked swarm that starts has neither its log nor its key: it waits, in `locked_`,
+// for somebody to bring the unlock key, and goes on from there. Its agent and what runs take no
+// notice (node_lock.cpp).
+//
 // All on the loop.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -23,6 +27,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <variant>
+#include <vector>
 
 #include "daemon/agent/agent.hpp"
 #include "daemon/agent/blocking_work.hpp"
@@ -32,6 +38,7 @@
 #include "daemon/manager/control.hpp"
 #include "daemon/manager/manager.hpp"
 #include "daemon/membership_file.hpp"
+#include "daemon/transport/pki_store.hpp"
 
 namespace skep {
 
@@ -66,6 +73,7 @@ class Node final : public manager::Control {
   asio::awaitable<Result<storage::NamelessFile>> save_snapshot(
       std::optional<std::string> passphrase) override;
   asio::awaitable<Result<model::NodeId>> restore_snapshot(manager::RestoreRequest request) override;
+  asio::awaitable<Status> unlock(std::string key) override;
   asio::awaitable<Status> update_cluster(uint64_t version, model::ClusterSpec spec,
                                          manager::TokenRotation rotate) override;
   asio::awaitable<Status> update_node(model::NodeId id, uint64_t version,
@@ -112,7 +120,14 @@ class Node final : public manager::Control {
   asio::awaitable<void> keep_role();
   asio::awaitable<Status> follow_role();
   asio::awaitable<Status> enter_group();
-  asio::awaitable<Result<raft::RaftId>> ask_to_join(raft::RaftId own, raft::Generation* generation);
+  // What the group gives a new member.
+  struct GroupPlace {
+    raft::RaftId member;
+    raft::Generation generation;
+    std::optional<storage::UnlockKey> unlock_key;
+  };
+  asio::awaitable<Result<GroupPlace>> ask_to_join(raft::RaftId own);
+  Status begin_log(const GroupPlace& place);
   asio::awaitable<Status> group_stands(std::chrono::seconds limit);
   asio::awaitable<void> leave_group();
   asio::awaitable<void> pause(std::chrono::milliseconds time);
@@ -124,6 +139,21 @@ class Node final : public manager::Control {
   void log_failed(model::NodeId node, const Error& why);
   Status recover_log();
   std::string log_complaint() const;
+  // node_lock.cpp: the swarm's lock
+  using LockKey = std::optional<storage::UnlockKey>;  // none: nothing is sealed
+  using Locked = std::variant<transport::NodeCredentials, transport::SealedCredentials>;
+  asio::awaitable<Status> come_back();
+  bool log_is_locked() const;
+  Result<transport::NodeCredentials> open_with(const storage::UnlockKey& key) const;
+  const transport::PeerIdentity& locked_identity() const;
+  Status may_leave_locked(bool force) const;
+  Status keep_credentials(const transport::NodeCredentials& credentials) const;
+  asio::awaitable<void> keep_lock();
+  asio::awaitable<Status> follow_lock();
+  asio::awaitable<Status> change_lock(LockKey wanted);
+  Result<LockKey> wanted_lock() const;
+  bool lock_agrees() const;
+  asio::awaitable<void> lock_stands();
 
   asio::io_context& loop_;
   base::Config config_;
@@ -134,6 +164,11 @@ class Node final : public manager::Control {
   std::unique_ptr<agent::AgentSession> session_;
   std::optional<transport::NodeCredentials> credentials_;
   MembershipFile addresses_;
+  std::optional<Locked> locked_;  // what a locked manager knows of itself
+  // What node.pem opens with, the key of the raft log among them: one but while it changes.
+  std::vector<LockKey> lock_keys_ = {std::nullopt};
+  bool lock_followed_ = false;      // since the manager started
+  uint64_t managers_begun_ = 0;     // tells one manager_ from the next
   std::optional<model::Node> row_;  // of this node, as its managers last told it
   std::string trouble_;             // why the membership is in error
   // Why there is no Manager though this node is one; see node_recovery.cpp.
@@ -147,11 +182,13 @@ class Node final : public manager::Control {
   std::chrono::milliseconds log_pause_{0};    // before the log was last read again
   std::chrono::nanoseconds log_taken_up_{0};  // mono_now() of then
   bool entering_ = false;
+  bool unlocking_ = false;
   bool leaving_ = false;        // tasks of the last membership are still being removed
   bool was_connected_ = false;  // a session has stood since the membership was taken up
   asio::steady_timer connected_bell_;
   asio::steady_timer probe_timer_;
   asio::steady_timer role_bell_;  // cancelled when follow_role() should look again
+  asio::steady_timer lock_bell_;  // cancelled when follow_lock() should
   bool stopping_ = false;
   bool outlived_ = false;  // the group was begun anew without this manager, which is stopped
   bool quiet_ = false;     // a log is read again: what it says was told before

@@ -59,6 +59,7 @@ Status Node::force_group_of_one(const MembershipFile& addresses) {
     SKEP_TRY(save_membership(path("membership.json"), addresses));
     addresses_ = addresses;
     SKEP_TRY_ASSIGN(const auto log, storage::open_sqlite_log_store(path("raft.db")));
+    SKEP_TRY(manager::open_lock(*log, lock_keys_));
     const manager::Survivor survivor{credentials_->identity.node, addresses.advertise_address};
     return manager::force_group_of_one(*log, survivor, base::wall_now(), ids.next().low);
   };
@@ -173,7 +174,7 @@ asio::awaitable<Result<model::NodeId>> Node::restore(manager::RestoreRequest req
   SKEP_CO_TRY(co_await manager_->ready());
   // Only now is there a cluster to come back to.
   SKEP_CO_TRY(save_membership(path("membership.json"), addresses_));
-  SKEP_CO_TRY(transport::save_credentials(path("pki"), *made));
+  SKEP_CO_TRY(keep_credentials(*made));
   start_session(*made);
   SKEP_CO_TRY(co_await own_session_stands(kOwnSessionWait));
   base::log_warning("node", "restored cluster " + made->identity.cluster.str() +

@@ -69,6 +69,7 @@ asio::awaitable<Status> Node::follow_role() {
       close_manager();
       forget_log();
       if (std::exchange(outlived_, false)) trouble_.clear();
+      lock_keys_ = {std::nullopt};  // workers are never locked
     }
     co_return Status{};
   }
@@ -109,34 +110,41 @@ Status Node::choose_group_address() {
 asio::awaitable<Status> Node::enter_group() {
   SKEP_CO_TRY(choose_group_address());
   if (!manager_ && fs::exists(path("raft.db"))) SKEP_CO_TRY(start_manager(*credentials_, nullptr));
-  raft::Generation generation;
   const raft::RaftId own = manager_ ? manager_->member() : raft::RaftId{};
-  const Result<raft::RaftId> given = co_await ask_to_join(own, &generation);
+  const Result<GroupPlace> given = co_await ask_to_join(own);
   if (!credentials_ || leaving_ || stopping_) co_return Status{};
   if (manager_ && manager_->votes()) co_return Status{};  // forced meanwhile: the answer is void
   if (!given) {
     if (given.error().kind == ErrorKind::precondition) trouble_ = given.error().message;
     co_return fail(given.error());
   }
-  if (*given != own) {
-    close_manager();
-    forget_log();
-    const Status made =
-        manager::Manager::prepare(manager_options(*credentials_), *given, generation);
-    if (!made) {
-      forget_log();  // what is half there would be taken for one that lost its content
-      co_return made;
-    }
-    SKEP_CO_TRY(start_manager(*credentials_, nullptr));
-    base::log_info("node", "joining the managers as raft member " + std::to_string(given->value));
-  }
+  if (given->member != own) SKEP_CO_TRY(begin_log(*given));
   if (manager_->votes()) co_return Status{};
   co_return fail(ErrorKind::unavailable, "waiting to be taken into the group of managers");
 }
 
+// In a locked swarm the new log is sealed before anything is in it.
+Status Node::begin_log(const GroupPlace& place) {
+  if (lock_keys_.back() != place.unlock_key) lock_keys_.push_back(place.unlock_key);
+  SKEP_TRY(keep_credentials(*credentials_));
+  close_manager();
+  forget_log();
+  const Status made =
+      manager::Manager::prepare(manager_options(*credentials_), place.member, place.generation);
+  if (!made) {
+    forget_log();  // what is half there would be taken for one that lost its content
+    return made;
+  }
+  lock_keys_ = {place.unlock_key};
+  SKEP_TRY(keep_credentials(*credentials_));
+  SKEP_TRY(start_manager(*credentials_, nullptr));
+  base::log_info("node",
+                 "joining the managers as raft member " + std::to_string(place.member.value));
+  return {};
+}
+
 // Any other manager will do: it has the leader decide.
-asio::awaitable<Result<raft::RaftId>> Node::ask_to_join(raft::RaftId own,
-                                                        raft::Generation* generation) {
+asio::awaitable<Result<Node::GroupPlace>> Node::ask_to_join(raft::RaftId own) {
   rpc::JoinRaftRequest request;
   request.set_address(addresses_.advertise_address);
   request.set_raft_id(own.value);
@@ -167,8 +175,13 @@ asio::awaitable<Result<raft::RaftId>> Node::ask_to_join(raft::RaftId own,
     if (!reply.ParseFromString(*answer) || reply.raft_id() == 0) {
       co_return fail(ErrorKind::internal, "a manager's answer can't be read");
     }
-    *generation = {reply.generation()};
-    co_return raft::RaftId{reply.raft_id()};
+    GroupPlace place;
+    place.member = {reply.raft_id()};
+    place.generation = {reply.generation()};
+    if (!reply.unlock_key().empty()) {
+      SKEP_CO_TRY_ASSIGN(place.unlock_key, storage::UnlockKey::parse(reply.unlock_key()));
+    }
+    co_return place;
   }
   co_return fail(last);
 }
@@ -228,6 +241,8 @@ manager::ManagerOptions Node::manager_options(const transport::NodeCredentials& 
   options.advertise_address = addresses_.advertise_address;
   options.own_address = own_address(addresses_.listen_address);
   options.outlived = [this](raft::Generation present) { give_up_group(present); };
+  options.unlock_keys = lock_keys_;
+  options.lock_changed = [this] { lock_bell_.cancel(); };
   return options;
 }
 

@@ -10,6 +10,7 @@
 namespace skep {
 
 Status Node::need_manager() const {
+  if (locked_) return fail(ErrorKind::precondition, std::string(manager::kLockedSentence));
   if (manager_) return {};
   if (log_trouble_) return fail(ErrorKind::unavailable, log_complaint());
   if (credentials_) {
@@ -29,6 +30,16 @@ manager::Membership Node::membership() const {
   manager::Membership out;
   out.error = trouble_;
   if (entering_) out.state = LocalState::pending;
+  for (const agent::ManagerAddress& known : addresses_.managers) {
+    if (credentials_ || locked_) out.managers.push_back({known.node, known.address});
+  }
+  if (locked_) {
+    out.state = LocalState::locked;
+    out.error = manager::kLockedSentence;
+    out.node = locked_identity().node;
+    out.cluster = locked_identity().cluster;
+    return out;
+  }
   if (!credentials_) return out;
   out.node = credentials_->identity.node;
   out.cluster = credentials_->identity.cluster;
@@ -49,14 +60,11 @@ manager::Membership Node::membership() const {
   }
   const std::string& address = addresses_.advertise_address;
   out.node_address = manager_ ? address.substr(0, address.rfind(':')) : address;
-  for (const agent::ManagerAddress& known : addresses_.managers) {
-    out.managers.push_back({known.node, known.address});
-  }
   return out;
 }
 
 const store::View* Node::store() const {
-  if (!manager_ || !manager_->queue().store().cluster()) return nullptr;
+  if (locked_ || !manager_ || !manager_->queue().store().cluster()) return nullptr;
   return &manager_->queue().store();
 }
 
@@ -79,6 +87,7 @@ manager::TrustInfo Node::trust() const {
 }
 
 asio::awaitable<Status> Node::fresh() {
+  if (locked_) co_return need_manager();
   if (!manager_) co_return Status{};
   co_return co_await manager_->fresh();
 }
@@ -96,7 +105,10 @@ asio::awaitable<Status> Node::update_cluster(uint64_t version, model::ClusterSpe
   manager::UpdateCluster write{present->id, version, spec, {}};
   SKEP_CO_TRY_ASSIGN(write.trust,
                      manager::prepare_trust_change(*present, spec, rotate, base::wall_now()));
+  const bool locks_anew = write.trust.unlock_key.has_value() ||
+                          present->spec.auto_lock_managers != spec.auto_lock_managers;
   SKEP_CO_TRY(co_await ask(std::move(write)));
+  if (locks_anew) co_await lock_stands();
   co_return Status{};
 }
 

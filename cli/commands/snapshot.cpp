@@ -61,7 +61,7 @@ Result<std::string> ask_passphrase(const std::string& prompt) {
                 "there is no terminal to ask for the passphrase: give --passphrase-file FILE, or - "
                 "for standard input");
   }
-  SKEP_TRY_ASSIGN(std::string line, read_hidden_line(prompt));
+  SKEP_TRY_ASSIGN(std::string line, read_hidden_line(STDIN_FILENO, prompt));
   if (line.empty()) return fail(ErrorKind::invalid, "an empty passphrase protects nothing");
   return line;
 }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands/commands.hpp"
+#include "cli/commands/swarm_lock.hpp"
 
 namespace skep::cli {
 namespace {
@@ -129,6 +130,10 @@ Result<int> init(const InitOptions& options, const Session& session) {
   std::printf(
       "To add a manager to this swarm, run 'skep swarm join-token manager' and follow the "
       "instructions.\n");
+  if (options.settings.autolock.value_or(false)) {
+    std::printf("\n");
+    SKEP_TRY(print_unlock_instructions(daemon));
+  }
   return 0;
 }
 
@@ -185,6 +190,7 @@ Result<int> update(const SwarmSettings& settings, const Session& session) {
   SKEP_TRY_ASSIGN(const Daemon daemon, session.daemon());
   SKEP_TRY_ASSIGN(Json swarm, daemon.get("/swarm"));
   Json spec = value_at(swarm, "/Spec");
+  const bool was_locked = flag_at(spec, "/EncryptionConfig/AutoLockManagers");
   settings.apply(spec);
   SKEP_TRY(
       daemon.post("/swarm/update?version=" + std::to_string(integer_at(swarm, "/Version/Index")) +
@@ -192,6 +198,9 @@ Result<int> update(const SwarmSettings& settings, const Session& session) {
                       "&rotateManagerUnlockKey=false",
                   spec));
   std::printf("Swarm updated.\n");
+  if (settings.autolock.value_or(false) && !was_locked) {
+    SKEP_TRY(print_unlock_instructions(daemon));
+  }
   return 0;
 }
 
@@ -241,6 +250,7 @@ void add_swarm_commands(Command root, const Session& session) {
   token.run([&](const Words& words) { return join_token(token_options, words[0], session); });
 
   add_swarm_ca(group, session);
+  add_swarm_lock(group, session);
 
   const Command leave = group.command("leave", "Leave the swarm", {});
   bool& force = leave.own<bool>();

@@ -48,7 +48,8 @@ struct ClusterSpec {
   uint64_t snapshot_interval = 10'000;  // entries
   uint64_t log_entries_for_slow_followers = 500;
   std::string default_log_driver;
-  uint64_t force_rotate = 0;  // another number than before asks for a new root of trust
+  uint64_t force_rotate = 0;        // another number than before asks for a new root of trust
+  bool auto_lock_managers = false;  // a manager that starts waits for the unlock key
   bool operator==(const ClusterSpec&) const = default;
 };
 
@@ -92,6 +93,8 @@ struct Cluster {
   uint32_t data_path_port = 4789;
   std::vector<BlockedNode> blocked_nodes;
   std::optional<RootRotation> root_rotation;
+  // What the managers seal their disks with: secret. Empty exactly when they are not to be locked.
+  std::string unlock_key;
   bool operator==(const Cluster&) const = default;
 };
 
@@ -151,7 +154,7 @@ enum class Reachability : uint8_t { unknown, unreachable, reachable };
 
 struct ManagerStatus {
   uint64_t raft_id = 0;
-  std::string address;                               // host:port
+  std::string address;                                // host:port
   Reachability reachability = Reachability::unknown;  // as the leader sees it
   bool operator==(const ManagerStatus&) const = default;
 };

@@ -212,6 +212,14 @@ Status update_cluster(store::Draft& draft, uint64_t version, model::ClusterSpec 
   updated.spec = std::move(spec);
   if (change.worker_token) updated.worker_token = *change.worker_token;
   if (change.manager_token) updated.manager_token = *change.manager_token;
+  if (!updated.spec.auto_lock_managers) {
+    updated.unlock_key.clear();
+  } else if (change.unlock_key) {
+    updated.unlock_key = *change.unlock_key;
+  }
+  if (updated.spec.auto_lock_managers && updated.unlock_key.empty()) {
+    return fail(ErrorKind::invalid, "managers can't be locked without an unlock key");
+  }
   if (change.rotation) {
     SKEP_TRY(identity::begin_rotation(updated, *change.rotation, change.cross_signed_by));
   }

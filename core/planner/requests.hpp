@@ -53,6 +53,9 @@ struct TrustChange {
   std::optional<std::string> manager_token;
   std::optional<model::RootRotation> rotation;
   std::string cross_signed_by;  // the root that signed rotation->cross_signed_pem
+  // What the managers are to be locked with from now on. Needed when the lock is turned on, and of
+  // no meaning while it is off.
+  std::optional<std::string> unlock_key;
 };
 Status update_cluster(store::Draft& draft, uint64_t version, model::ClusterSpec spec,
                       const TrustChange& change = {});

@@ -1,4 +1,4 @@
-// The cluster itself: init, join, leave, look, rotate tokens.
+// The cluster itself: init, join, leave, look, rotate tokens and the unlock key, unlock.
 // SPDX-License-Identifier: Apache-2.0
 #include "core/model/validate.hpp"
 #include "daemon/api/context.hpp"
@@ -19,6 +19,7 @@ asio::awaitable<Result<Response>> init(Context& context, const Request& request,
   wanted.advertise_address = body.advertise_address;
   wanted.availability = body.availability;
   wanted.spec = body.spec;
+  wanted.spec.auto_lock_managers |= body.auto_lock_managers;
   wanted.address_pools = body.address_pools;
   wanted.subnet_size = body.subnet_size;
   wanted.data_path_port = body.data_path_port;
@@ -62,9 +63,6 @@ asio::awaitable<Result<Response>> update(Context& context, const Request& reques
   SKEP_CO_TRY_ASSIGN(const uint64_t version, need_version(request));
   SKEP_CO_TRY_ASSIGN(const model::ClusterSpec spec, docker_json::parse_cluster_spec(request.body));
   SKEP_CO_TRY(model::validate_cluster_spec(spec));
-  if (request.query_flag("rotateManagerUnlockKey")) {
-    co_return fail(ErrorKind::unimplemented, "not implemented yet: rotateManagerUnlockKey");
-  }
   if (spec.default_log_driver != store->cluster()->spec.default_log_driver) {
     co_return fail(ErrorKind::unimplemented,
                    "not implemented yet: changing TaskDefaults.LogDriver");
@@ -72,6 +70,7 @@ asio::awaitable<Result<Response>> update(Context& context, const Request& reques
   manager::TokenRotation rotate;
   rotate.worker = request.query_flag("rotateWorkerToken");
   rotate.manager = request.query_flag("rotateManagerToken");
+  rotate.unlock_key = request.query_flag("rotateManagerUnlockKey");
   SKEP_CO_TRY_ASSIGN(docker_json::SigningRoot root, docker_json::parse_signing_root(request.body));
   rotate.signing_certificate_pem = std::move(root.certificate_pem);
   rotate.signing_key_pem = std::move(root.key_pem);
@@ -80,12 +79,14 @@ asio::awaitable<Result<Response>> update(Context& context, const Request& reques
 }
 
 asio::awaitable<Result<Response>> unlock_key(Context& context, const Request&, Exchange&) {
-  SKEP_CO_TRY(need_store(context));
-  co_return Response::json("{\"UnlockKey\":\"\"}");
+  SKEP_CO_TRY_ASSIGN(const store::View* store, need_store(context));
+  co_return Response::json(docker_json::unlock_key_to_json(store->cluster()->unlock_key));
 }
 
-asio::awaitable<Result<Response>> unlock(Context&, const Request&, Exchange&) {
-  co_return fail(ErrorKind::conflict, "swarm is not locked");
+asio::awaitable<Result<Response>> unlock(Context& context, const Request& request, Exchange&) {
+  SKEP_CO_TRY_ASSIGN(std::string key, docker_json::parse_unlock_key(request.body));
+  SKEP_CO_TRY(co_await context.control.unlock(std::move(key)));
+  co_return Response::empty(200);
 }
 
 }  // namespace
@@ -96,7 +97,9 @@ Result<const store::View*> need_store(const Context& context) {
   std::string text(kNotManager);
   const manager::Membership membership = context.control.membership();
   if (membership.log_lost) return fail(ErrorKind::unavailable, membership.error);
-  if (membership.state == manager::LocalState::inactive) {
+  if (membership.state == manager::LocalState::locked) {
+    text = manager::kLockedSentence;
+  } else if (membership.state == manager::LocalState::inactive) {
     text +=
         "Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try "
         "again.";

@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/model/objects.hpp"
@@ -27,6 +28,11 @@
 namespace skep::manager {
 
 namespace asio = boost::asio;
+
+// What everything that needs the cluster answers on a locked manager: Docker's sentence.
+inline constexpr std::string_view kLockedSentence =
+    "Swarm is encrypted and needs to be unlocked before it can be used. Please use \"docker swarm "
+    "unlock\" to unlock it.";
 
 enum class LocalState : uint8_t { inactive, pending, active, error, locked };
 
@@ -75,6 +81,7 @@ struct TokenRotation {
   // A root to take the present one's place; empty: none is given. The key is secret.
   std::string signing_certificate_pem;
   std::string signing_key_pem;
+  bool unlock_key = false;  // if the managers are locked at all
 };
 
 // A machine that is in no swarm becomes the only manager of the cluster that was saved.
@@ -114,6 +121,9 @@ class Control {
   virtual asio::awaitable<Status> join(JoinRequest request) = 0;
   // Stops and removes this node's task containers, forgets the cluster. A manager needs force.
   virtual asio::awaitable<Status> leave(bool force) = 0;
+  // Goes on where a locked manager stopped at its start. Errors: invalid (not the key, or none at
+  // all), conflict (it is not locked), precondition (no manager).
+  virtual asio::awaitable<Status> unlock(std::string key) = 0;
 
   // Everything a cluster is, as fresh as the moment of asking, sealed with the passphrase; without
   // one anybody can read it, the key of the root included (daemon/storage/archive.hpp).

@@ -168,6 +168,7 @@ asio::awaitable<Result<std::string>> Manager::join_raft(transport::Caller caller
   rpc::JoinRaftReply reply;
   reply.set_raft_id(member.value);
   reply.set_generation(generation().value);
+  if (const auto cluster = queue_->store().cluster()) reply.set_unlock_key(cluster->unlock_key);
   co_return reply.SerializeAsString();
 }
 

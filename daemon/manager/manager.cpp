@@ -68,7 +68,22 @@ raft::Incarnation new_incarnation() {
   return {base::RandomIds().next().low | 1};
 }
 
+Status seal_new(storage::LogStore& log, const ManagerOptions& options) {
+  const auto& key = options.unlock_keys.back();
+  return key ? log.set_unlock_key(key) : Status{};
+}
+
 }  // namespace
+
+Status open_lock(storage::LogStore& log,
+                 const std::vector<std::optional<storage::UnlockKey>>& keys) {
+  Status opened;
+  for (const auto& key : keys) {
+    if (!log.locked()) return {};
+    if (key) opened = log.unlock(*key);
+  }
+  return opened;
+}
 
 Status Manager::found(const ManagerOptions& options) {
   SKEP_TRY_ASSIGN(const auto log, storage::open_sqlite_log_store(options.log_path));
@@ -76,7 +91,8 @@ Status Manager::found(const ManagerOptions& options) {
                                    options.credentials.identity.node, kFirstMember,
                                    new_incarnation(), raft::Generation{1}};
   const raft::MemberDisk disk{kFirstMember, identity.incarnation};
-  return log->initialise(identity, raft::Configuration{{kFirstMember}, {}, {}, {disk}});
+  SKEP_TRY(log->initialise(identity, raft::Configuration{{kFirstMember}, {}, {}, {disk}}));
+  return seal_new(*log, options);
 }
 
 Status Manager::prepare(const ManagerOptions& options, raft::RaftId member,
@@ -85,12 +101,14 @@ Status Manager::prepare(const ManagerOptions& options, raft::RaftId member,
   storage::Identity identity{options.credentials.identity.cluster,
                              options.credentials.identity.node, member, new_incarnation()};
   identity.generation = generation;
-  return log->initialise(identity, raft::Configuration{});
+  SKEP_TRY(log->initialise(identity, raft::Configuration{}));
+  return seal_new(*log, options);
 }
 
 Result<OpenLog> Manager::open_log(const ManagerOptions& options) {
   OpenLog log;
   SKEP_TRY_ASSIGN(log.store, storage::open_sqlite_log_store(options.log_path));
+  SKEP_TRY(open_lock(*log.store, options.unlock_keys));
   SKEP_TRY_ASSIGN(std::optional<storage::Loaded> loaded, log.store->load());
   if (!loaded) {
     return fail(ErrorKind::internal, "this node is a manager but " + options.log_path +
@@ -110,7 +128,10 @@ Result<std::unique_ptr<Manager>> Manager::start(asio::io_context& loop, ManagerO
   queue_events.applied = [self](const store::Applied& applied) { self->on_applied(applied); };
   queue_events.leading = [self] { self->on_leading(); };
   queue_events.following = [self] { self->on_following(); };
-  queue_events.reloaded = [self] { self->note_members(); };
+  queue_events.reloaded = [self] {
+    self->note_members();
+    if (self->options_.lock_changed) self->options_.lock_changed();
+  };
   queue_events.send = [self](const raft::Message& message) { self->peers_->send(message); };
   queue_events.broken = [self](const Error& why) {
     self->trouble_ = why;
@@ -251,6 +272,14 @@ Status Manager::set_credentials(transport::NodeCredentials credentials) {
   return {};
 }
 
+asio::awaitable<Status> Manager::set_unlock_key(std::optional<storage::UnlockKey> key) {
+  const std::weak_ptr<int> alive = alive_;
+  SKEP_CO_TRY_ASSIGN(const bool old_keys, co_await queue_->member().set_unlock_key(std::move(key)));
+  // Whoever saw the old data keys could read what they seal, lock or no lock.
+  if (old_keys && !alive.expired()) queue_->snapshot_soon();
+  co_return Status{};
+}
+
 // Who is behind each raft id, from the rows.
 void Manager::note_members() {
   std::map<raft::RaftId, PeerPlace> places;
@@ -299,6 +328,9 @@ void Manager::on_applied(const store::Applied& applied) {
       if (changes_trust(*cluster)) {
         for (const auto& [id, session] : sessions_) session->node_changed();
       }
+      const bool relocked = !cluster->before || !cluster->after ||
+                            cluster->before->unlock_key != cluster->after->unlock_key;
+      if (relocked && options_.lock_changed) options_.lock_changed();
       ready_timer_.cancel();
     }
     if (const auto* node = std::get_if<store::Replaced<model::Node>>(&change)) {

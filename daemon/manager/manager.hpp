@@ -17,7 +17,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "core/dispatcher/leases.hpp"
 #include "daemon/base/random_ids.hpp"
@@ -43,6 +45,10 @@ struct ManagerOptions {
   std::string listen_address;     // host:port
   std::string advertise_address;  // host:port, as other nodes reach it
   std::string own_address;        // host:port, as this node's own agent reaches it
+  // Whichever fits opens a locked log; the last one seals a new one. None there: it is not sealed.
+  std::vector<std::optional<storage::UnlockKey>> unlock_keys = {std::nullopt};
+  // Called on the loop when the cluster's unlock key may be another one; must not end the Manager.
+  std::function<void()> lock_changed;
   // The log can't be written any more: this manager has stepped down and acknowledges nothing. Is
   // to be closed, and its log to be read again. Told once, in a turn of the loop of its own.
   std::function<void(const Error&)> log_failed;
@@ -56,6 +62,11 @@ struct OpenLog {
   std::unique_ptr<storage::LogStore> store;
   storage::Loaded loaded;
 };
+
+// Tries each key on a log that is locked; one that is not is left as it is. Errors: denied, if
+// there were keys and none of them fits. Without a key a locked log stays locked.
+Status open_lock(storage::LogStore& log,
+                 const std::vector<std::optional<storage::UnlockKey>>& keys);
 
 class Manager {
  public:
@@ -111,6 +122,8 @@ class Manager {
   void hand_over() { queue_->member().transfer(raft::RaftId{}); }
   // For connections from now on, at the port and in the answers; those that stand go on.
   Status set_credentials(transport::NodeCredentials credentials);
+  // What the next start needs, durable when it resolves. Nothing happens if that is so already.
+  asio::awaitable<Status> set_unlock_key(std::optional<storage::UnlockKey> key);
   // True when the node's session stands.
   bool has_session(model::NodeId node) const { return sessions_.count(node) != 0; }
   // Stops listening, ends all sessions, answers all waiting.

@@ -336,14 +336,21 @@ void Queue::maybe_snapshot() {
   const uint64_t applied = store_.applied_index();
   const uint64_t since_last = applied - std::min(applied, raft().snapshot_index().value);
   const uint64_t interval = cluster->spec.snapshot_interval;
-  if (since_last < interval) return;
+  const bool due = snapshot_due_ && applied >= snapshot_due_->value && since_last > 0;
+  if (!due && since_last < interval) return;
   // A slow follower would be sent one snapshot after the other and never have a whole one; a log
   // that grows without end is worse.
   if (since_last < kHeldBackIntervals * interval && member_->sending_snapshot()) return;
   // A copy of the state costs a moment; the encoding is the disk thread's.
   const auto state = std::make_shared<const store::State>(store_.dump());
-  member_->take_snapshot({applied}, cluster->spec.log_entries_for_slow_followers,
+  member_->take_snapshot({applied}, due ? 0 : cluster->spec.log_entries_for_slow_followers,
                          [state](const auto& sink) { return store::encode(*state, sink); });
+  if (due && member_->saving_snapshot()) snapshot_due_.reset();
+}
+
+void Queue::snapshot_soon() {
+  snapshot_due_ = raft().last_index();
+  maybe_snapshot();
 }
 
 void Queue::abandon_in_flight(const Error& why) {

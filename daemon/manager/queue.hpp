@@ -96,6 +96,8 @@ class Queue {
   model::WallTime now();
   bool leading() const;
   const store::Store& store() const { return store_; }
+  // What is in the log now is to go into a snapshot, and out of the log, as soon as that can be.
+  void snapshot_soon();
   RaftMember& member() { return *member_; }
   const RaftMember& member() const { return *member_; }
   // Ends all waiting with `cancelled`; nothing is proposed any more.
@@ -151,6 +153,7 @@ class Queue {
   model::WallTime last_time_;                             // that now() gave or an entry carried
   std::chrono::nanoseconds last_mono_{};                  // when that was
   std::shared_ptr<int> alive_ = std::make_shared<int>();  // posted work checks it
+  std::optional<raft::Index> snapshot_due_;               // covers this, and keeps no entries
   bool pump_scheduled_ = false;
   bool planner_due_ = false;
   bool held_back_ = false;  // the pump waits for the end of a hand-over

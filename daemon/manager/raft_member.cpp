@@ -119,6 +119,17 @@ asio::awaitable<Status> RaftMember::read() {
       start, asio::use_awaitable);
 }
 
+asio::awaitable<Result<bool>> RaftMember::set_unlock_key(std::optional<storage::UnlockKey> key) {
+  const auto start = [this](auto handler, std::optional<storage::UnlockKey> wanted) {
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    persister_.set_unlock_key(std::move(wanted), [shared](Result<bool> old_keys) {
+      std::move (*shared)(std::move(old_keys));
+    });
+  };
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Result<bool>)>(
+      start, asio::use_awaitable, std::move(key));
+}
+
 std::vector<raft::MemberProgress> RaftMember::progress() const {
   return raft_.progress(now_tick());
 }

@@ -83,6 +83,9 @@ class RaftMember {
   // A member that answers is being sent the last one. A new one would make it begin anew.
   bool sending_snapshot() const;
 
+  // See Persister. Errors: the disk's.
+  asio::awaitable<Result<bool>> set_unlock_key(std::optional<storage::UnlockKey> key);
+
   // Why nothing new should be proposed: the disk is nearly full. Nullopt while it is not.
   const std::optional<Error>& read_only() const { return read_only_; }
   // The same, or that the disk has not answered for a while; empty while all is well.

@@ -3,6 +3,7 @@
 #include "daemon/manager/trust.hpp"
 
 #include "core/identity/token.hpp"
+#include "daemon/storage/key_file.hpp"
 #include "daemon/transport/pki.hpp"
 
 namespace skep::manager {
@@ -43,6 +44,10 @@ Result<planner::TrustChange> prepare_trust_change(const model::Cluster& cluster,
   }
   if (rotate.manager) {
     SKEP_TRY_ASSIGN(change.manager_token, new_token(digest));
+  }
+  if (spec.auto_lock_managers && (rotate.unlock_key || cluster.unlock_key.empty())) {
+    SKEP_TRY_ASSIGN(const storage::UnlockKey key, storage::UnlockKey::random());
+    change.unlock_key = key.text();
   }
   transport::KeyAndCertificate root;
   if (!rotate.signing_certificate_pem.empty()) {

@@ -1,4 +1,5 @@
-// What `swarm update` and `swarm ca` change of the cluster's trust, made ready as rows.
+// What `swarm update`, `swarm ca` and `swarm unlock-key` change of the cluster's secrets, made
+// ready as rows.
 //
 // Keys, certificates and tokens can't be made by the deciding rooms, which draw nothing: they are
 // made here, from the cluster as it is now, and handed to planner::update_cluster. That checks that

@@ -20,6 +20,7 @@ struct Encoder {
     row.worker_token = from.trust.worker_token.value_or("");
     row.manager_token = from.trust.manager_token.value_or("");
     row.root_rotation = from.trust.rotation;
+    row.unlock_key = from.trust.unlock_key.value_or("");
     codec::encode(row, to->mutable_update_cluster()->mutable_cluster());
     to->mutable_update_cluster()->set_cross_signed_by(from.trust.cross_signed_by);
   }
@@ -84,6 +85,7 @@ Result<Write> decode_cluster(const rpc::UpdateClusterWrite& from) {
   if (!row.worker_token.empty()) trust.worker_token = std::move(row.worker_token);
   if (!row.manager_token.empty()) trust.manager_token = std::move(row.manager_token);
   trust.rotation = std::move(row.root_rotation);
+  if (!row.unlock_key.empty()) trust.unlock_key = std::move(row.unlock_key);
   trust.cross_signed_by = from.cross_signed_by();
   return UpdateCluster{row.id, row.meta.version, std::move(row.spec), std::move(trust)};
 }

@@ -27,6 +27,7 @@ struct UnlockKey {
   // ErrorKind::invalid if it is not of that form.
   static Result<UnlockKey> parse(std::string_view text);
   std::string text() const;
+  bool operator==(const UnlockKey&) const = default;
 };
 
 // Anything else that is guarded by the same unlock key (a private key, say). The bytes differ each
@@ -49,6 +50,8 @@ class KeyFile {
   bool locked() const { return !sealed_.empty(); }
   // An unlock key is needed at the next start.
   bool is_protected() const { return locked() || unlock_key_.has_value(); }
+  // The key that is needed at the next start; nullopt: none is. Requires: not locked.
+  const std::optional<UnlockKey>& unlock_key() const { return unlock_key_; }
   // ErrorKind::conflict if it is not locked, denied if the key is wrong.
   Status unlock(const UnlockKey& key);
 
@@ -60,6 +63,7 @@ class KeyFile {
   // Drops the keys with lower numbers. Does nothing if there are none.
   Status forget_before(uint32_t number);
   uint32_t number() const { return keys_.rbegin()->first; }
+  bool holds_old_keys() const { return keys_.size() > 1; }
 
   Result<std::string> seal(std::string_view about, std::string_view plain);
   Result<std::string> unseal(std::string_view about, std::string_view sealed);

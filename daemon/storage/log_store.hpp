@@ -102,6 +102,10 @@ class LogStore {
   // sealed with a new data key. What was written before keeps the old one until a snapshot takes
   // its place.
   virtual Status set_unlock_key(const std::optional<UnlockKey>& key) = 0;
+  // Whether `key` is the one that is needed at the next start.
+  virtual bool has_unlock_key(const std::optional<UnlockKey>& key) const = 0;
+  // Something on the disk may still be sealed with a data key from before the last change.
+  virtual bool holds_old_keys() const = 0;
 
   // Why nothing is written any more; nullopt while all is well.
   virtual std::optional<Error> broken() const = 0;

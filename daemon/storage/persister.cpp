@@ -86,9 +86,15 @@ void Persister::store_chunk(raft::StoreChunk chunk,
   });
 }
 
-void Persister::set_unlock_key(std::optional<UnlockKey> key, Done done) {
+void Persister::set_unlock_key(std::optional<UnlockKey> key,
+                               std::function<void(Result<bool>)> done) {
   add([this, key = std::move(key), done = std::move(done)](LogStore& store) {
-    post([done, status = store.set_unlock_key(key)] { done(status); });
+    Result<bool> old_keys = true;
+    if (!store.has_unlock_key(key)) {
+      if (const Status set = store.set_unlock_key(key); !set) old_keys = fail(set.error());
+    }
+    if (old_keys) old_keys = store.holds_old_keys();
+    post([done, old_keys] { done(old_keys); });
     return true;
   });
 }

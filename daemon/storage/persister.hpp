@@ -60,8 +60,9 @@ class Persister {
   // by now.
   void load_snapshot(raft::SnapshotPointer at, std::function<void(Result<Snapshot>)> done);
   void compact(raft::Index through, Done done);
-  // See LogStore.
-  void set_unlock_key(std::optional<UnlockKey> key, Done done);
+  // See LogStore. Does nothing if that key is in force. True: something is still sealed with an
+  // older data key, until a snapshot and a cut come.
+  void set_unlock_key(std::optional<UnlockKey> key, std::function<void(Result<bool>)> done);
 
  private:
   // Does a slice; true when there is no more to do and the completion was posted.

@@ -46,6 +46,10 @@ class SqliteLogStore final : public LogStore {
   bool locked() const override { return keys_ && keys_->locked(); }
   Status unlock(const UnlockKey& key) override;
   Status set_unlock_key(const std::optional<UnlockKey>& key) override;
+  bool has_unlock_key(const std::optional<UnlockKey>& key) const override {
+    return keys_ && !keys_->locked() && keys_->unlock_key() == key;
+  }
+  bool holds_old_keys() const override { return keys_ && keys_->holds_old_keys(); }
   std::optional<Error> broken() const override { return broken_; }
 
  private:

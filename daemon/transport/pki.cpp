@@ -502,6 +502,40 @@ Result<NodeCredentials> check_credentials(std::string root_pem, std::string cert
   return credentials;
 }
 
+Result<std::string> to_pem(std::string_view name, std::string_view bytes) {
+  Bio bio(BIO_new(BIO_s_mem()));
+  const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
+  if (!bio || PEM_write_bio(bio.get(), std::string(name).c_str(), "", data,
+                            static_cast<long>(bytes.size())) <= 0) {
+    return openssl_error("write a PEM text");
+  }
+  return text_of(bio.get());
+}
+
+Result<std::vector<std::string>> from_pem(std::string_view name, std::string_view text) {
+  if (text.size() > kPemBytesMax) return fail(ErrorKind::too_large, "a PEM text of over 256 KiB");
+  Bio bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+  if (!bio) return openssl_error("hold a PEM text");
+  std::vector<std::string> all;
+  while (!BIO_eof(bio.get())) {
+    char* found = nullptr;
+    char* header = nullptr;
+    unsigned char* data = nullptr;
+    long size = 0;
+    const int read = PEM_read_bio(bio.get(), &found, &header, &data, &size);
+    const bool fits = read == 1 && found == name;
+    if (fits) all.emplace_back(reinterpret_cast<const char*>(data), static_cast<size_t>(size));
+    OPENSSL_free(found);
+    OPENSSL_free(header);
+    OPENSSL_free(data);
+    if (fits) continue;
+    ERR_clear_error();
+    return fail(ErrorKind::invalid, "not a PEM text of " + std::string(name));
+  }
+  if (all.empty()) return fail(ErrorKind::invalid, "no PEM text of " + std::string(name));
+  return all;
+}
+
 Result<identity::Digest> certificate_digest(std::string_view certificate_pem) {
   SKEP_TRY_ASSIGN(Certificate certificate, read_certificate(certificate_pem));
   identity::Digest digest{};

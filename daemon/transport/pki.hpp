@@ -17,6 +17,7 @@
 #include <chrono>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/identity/renewal.hpp"
 #include "core/identity/token.hpp"
@@ -107,6 +108,11 @@ Result<PeerIdentity> identity_of(x509_st* certificate);  // borrowed
 Result<model::Issuer> issuer_info(std::string_view root_pem);
 // `pem` in its one form if it is exactly one certificate; invalid otherwise.
 Result<std::string> single_certificate(std::string_view pem);
+
+// Bytes of any kind in the armour of a PEM text, "-----BEGIN NAME-----" and so on; and all that a
+// text of nothing but these holds. Errors (invalid): there is none, or something else.
+Result<std::string> to_pem(std::string_view name, std::string_view bytes);
+Result<std::vector<std::string>> from_pem(std::string_view name, std::string_view text);
 
 // 16 bytes from OpenSSL's generator, for a join token.
 Result<identity::Secret> random_secret();

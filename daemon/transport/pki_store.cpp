@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 constexpr const char* kRootFile = "root.crt";
 constexpr const char* kNodeFile = "node.pem";
 constexpr size_t kFileBytesMax = 256 * 1024;
+constexpr std::string_view kSealedName = "SKEP SEALED PRIVATE KEY";
 constexpr std::string_view kCertificateBegin = "-----BEGIN CERTIFICATE-----";
 
 // Closes at the end of its scope.
@@ -94,32 +95,72 @@ Result<std::optional<std::string>> read_file(const fs::path& path) {
   return std::optional<std::string>(std::move(text));
 }
 
-}  // namespace
-
-Status save_credentials(const fs::path& folder, const NodeCredentials& credentials) {
-  SKEP_TRY(make_folder(folder));
-  const fs::path roots = folder / kRootFile;
-  SKEP_TRY_ASSIGN(const std::optional<std::string> before, read_file(roots));
-  const bool others = before && *before != credentials.root_pem;
-  SKEP_TRY(write_file(roots, others ? *before + credentials.root_pem : credentials.root_pem));
-  SKEP_TRY(write_file(folder / kNodeFile, credentials.key_pem + credentials.certificate_pem));
-  return others ? write_file(roots, credentials.root_pem) : Status{};
-}
-
-Result<std::optional<NodeCredentials>> load_credentials(const fs::path& folder) {
+// The two files. nullopt: the node has no credentials.
+struct Files {
+  std::string root;
+  std::string key;  // what stands before the certificate
+  std::string certificate;
+};
+Result<std::optional<Files>> read_files(const fs::path& folder) {
   SKEP_TRY_ASSIGN(std::optional<std::string> root, read_file(folder / kRootFile));
   SKEP_TRY_ASSIGN(std::optional<std::string> node, read_file(folder / kNodeFile));
   // The root alone is what a crash in the middle of the first save leaves: nothing yet.
-  if (!node) return std::optional<NodeCredentials>();
+  if (!node) return std::optional<Files>();
   if (!root) return fail(ErrorKind::internal, (folder / kRootFile).string() + " is missing");
   const size_t split = node->find(kCertificateBegin);
   if (split == std::string::npos) {
     return fail(ErrorKind::internal, (folder / kNodeFile).string() + " holds no certificate");
   }
-  Result<NodeCredentials> credentials =
-      check_credentials(std::move(*root), node->substr(split), node->substr(0, split));
+  return std::optional<Files>(Files{std::move(*root), node->substr(0, split), node->substr(split)});
+}
+
+bool is_sealed(const Files& files) {
+  return files.key.starts_with("-----BEGIN " + std::string(kSealedName) + "-----");
+}
+
+}  // namespace
+
+Status save_credentials(const fs::path& folder, const NodeCredentials& credentials,
+                        const std::vector<std::string>& sealed_keys) {
+  std::string key = sealed_keys.empty() ? credentials.key_pem : std::string();
+  for (const std::string& sealed : sealed_keys) {
+    SKEP_TRY_ASSIGN(const std::string armoured, to_pem(kSealedName, sealed));
+    key += armoured;
+  }
+  SKEP_TRY(make_folder(folder));
+  const fs::path roots = folder / kRootFile;
+  SKEP_TRY_ASSIGN(const std::optional<std::string> before, read_file(roots));
+  const bool others = before && *before != credentials.root_pem;
+  SKEP_TRY(write_file(roots, others ? *before + credentials.root_pem : credentials.root_pem));
+  SKEP_TRY(write_file(folder / kNodeFile, key + credentials.certificate_pem));
+  return others ? write_file(roots, credentials.root_pem) : Status{};
+}
+
+Result<std::optional<NodeCredentials>> load_credentials(const fs::path& folder) {
+  SKEP_TRY_ASSIGN(std::optional<Files> files, read_files(folder));
+  if (!files) return std::optional<NodeCredentials>();
+  if (is_sealed(*files)) {
+    return fail(ErrorKind::precondition, (folder / kNodeFile).string() + " holds a sealed key");
+  }
+  Result<NodeCredentials> credentials = check_credentials(
+      std::move(files->root), std::move(files->certificate), std::move(files->key));
   if (!credentials) return fail(credentials.error().within(folder.string()));
   return std::optional<NodeCredentials>(std::move(*credentials));
+}
+
+Result<std::optional<SealedCredentials>> load_sealed_credentials(const fs::path& folder) {
+  SKEP_TRY_ASSIGN(std::optional<Files> files, read_files(folder));
+  if (!files || !is_sealed(*files)) return std::optional<SealedCredentials>();
+  SealedCredentials sealed;
+  Result<std::vector<std::string>> keys = from_pem(kSealedName, files->key);
+  if (!keys) return fail(keys.error().within((folder / kNodeFile).string()));
+  sealed.sealed_keys = std::move(*keys);
+  const Result<PeerIdentity> identity = identity_of(files->certificate);
+  if (!identity) return fail(identity.error().within((folder / kNodeFile).string()));
+  sealed.identity = *identity;
+  sealed.root_pem = std::move(files->root);
+  sealed.certificate_pem = std::move(files->certificate);
+  return std::optional<SealedCredentials>(std::move(sealed));
 }
 
 Status remove_credentials(const fs::path& folder) {

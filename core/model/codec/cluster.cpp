@@ -18,6 +18,7 @@ void encode_spec(const model::ClusterSpec& from, proto::ClusterSpec* to) {
   to->set_log_entries_for_slow_followers(from.log_entries_for_slow_followers);
   to->set_default_log_driver(from.default_log_driver);
   to->set_force_rotate(from.force_rotate);
+  to->set_auto_lock_managers(from.auto_lock_managers);
 }
 
 Result<model::ClusterSpec> decode_spec(const proto::ClusterSpec& from) {
@@ -31,6 +32,7 @@ Result<model::ClusterSpec> decode_spec(const proto::ClusterSpec& from) {
   to.log_entries_for_slow_followers = from.log_entries_for_slow_followers();
   to.default_log_driver = from.default_log_driver();
   to.force_rotate = from.force_rotate();
+  to.auto_lock_managers = from.auto_lock_managers();
   return to;
 }
 
@@ -69,6 +71,7 @@ void encode(const model::Cluster& from, proto::Cluster* to) {
     out->set_until_unix_ns(blocked.until.unix_ns);
   }
   if (from.root_rotation) encode_rotation(*from.root_rotation, to->mutable_root_rotation());
+  to->set_unlock_key(from.unlock_key);
 }
 
 Result<model::Cluster> decode(const proto::Cluster& from) {
@@ -92,6 +95,7 @@ Result<model::Cluster> decode(const proto::Cluster& from) {
     to.blocked_nodes.push_back(out);
   }
   if (from.has_root_rotation()) to.root_rotation = decode_rotation(from.root_rotation());
+  to.unlock_key = from.unlock_key();
   return to;
 }
 

@@ -114,6 +114,10 @@ Result<SwarmView> parse_swarm(std::string_view json);      // either of the two
 Result<model::ClusterSpec> parse_cluster_spec(std::string_view json);
 std::string cluster_spec_to_json(const model::ClusterSpec& spec);
 
+// Body of POST /swarm/unlock, and the answer of GET /swarm/unlockkey; empty: there is no lock.
+Result<std::string> parse_unlock_key(std::string_view json);
+std::string unlock_key_to_json(const std::string& key);
+
 // CAConfig of a cluster's spec in a request: a root that is to take the present one's place. Never
 // printed, as Docker doesn't: a client that sends back what it read asks for nothing.
 struct SigningRoot {
@@ -131,6 +135,7 @@ struct SwarmInit {
   std::vector<std::string> address_pools;
   uint32_t subnet_size = 0;
   bool force_new_cluster = false;
+  bool auto_lock_managers = false;  // as in the spec; one of the two is enough
   model::NodeAvailability availability = model::NodeAvailability::active;
   model::ClusterSpec spec;
   bool operator==(const SwarmInit&) const = default;

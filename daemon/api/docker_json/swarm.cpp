@@ -71,6 +71,13 @@ std::span<const Field<Spec>> task_default_rows() {
   return rows;
 }
 
+std::span<const Field<Spec>> encryption_rows() {
+  static const Field<Spec> rows[] = {
+      field<Spec, &Spec::auto_lock_managers>("AutoLockManagers"),
+  };
+  return rows;
+}
+
 std::span<const Field<SwarmView>> token_rows() {
   using T = SwarmView;
   static const Field<T> rows[] = {field < T, [](auto& s) -> auto& {return s.cluster.worker_token;
@@ -94,10 +101,7 @@ std::span<const Field<Spec>> Table<Spec>::fields() {
       group<Spec, &dispatcher_rows>("Dispatcher"),
       group<Spec, &ca_rows>("CAConfig"),
       group<Spec, &task_default_rows>("TaskDefaults"),
-      shown<Spec>("EncryptionConfig",
-                  [](const Spec&) -> Json {
-                    return Json{{"AutoLockManagers", false}};
-                  }),
+      group<Spec, &encryption_rows>("EncryptionConfig"),
   };
   return rows;
 }
@@ -140,6 +144,7 @@ std::span<const Field<SwarmInit>> Table<SwarmInit>::fields() {
       field<T, &T::data_path_port>("DataPathPort"),
       field<T, &T::address_pools>("DefaultAddrPool"),
       field<T, &T::force_new_cluster>("ForceNewCluster"),
+      field<T, &T::auto_lock_managers>("AutoLockManagers"),
       field<T, &T::spec>("Spec"),
       field<T, &T::availability>("Availability"),
       field<T, &T::subnet_size>("SubnetSize"),
@@ -180,6 +185,21 @@ Result<model::ClusterSpec> parse_cluster_spec(std::string_view text) {
   model::ClusterSpec spec;
   SKEP_TRY(Codec<model::ClusterSpec>::parse(json, spec, Path{}));
   return spec;
+}
+
+Result<std::string> parse_unlock_key(std::string_view text) {
+  SKEP_TRY_ASSIGN(const Json json, parse_document(text));
+  std::string key;
+  const Path top{};
+  const Path path{&top, "UnlockKey"};
+  if (json.is_object() && json.contains("UnlockKey")) {
+    SKEP_TRY(Codec<std::string>::parse(json["UnlockKey"], key, path));
+  }
+  return key;
+}
+
+std::string unlock_key_to_json(const std::string& key) {
+  return document_text(Json{{"UnlockKey", key}});
 }
 
 Result<SigningRoot> parse_signing_root(std::string_view text) {

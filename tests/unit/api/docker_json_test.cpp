@@ -124,11 +124,36 @@ TEST_CASE("what Docker knows and skep doesn't do yet is refused by name") {
     CHECK(spec.error().kind == ErrorKind::unimplemented);
     CHECK(spec.error().message == std::string("not implemented yet: ") + field);
   }
-  CHECK(parse_swarm_init(R"({"AutoLockManagers":true})").error().kind == ErrorKind::unimplemented);
   CHECK(parse_cluster_spec(R"({"CAConfig":{"ExternalCAs":[{"URL":"x"}]}})").error().message ==
         "not implemented yet: CAConfig.ExternalCAs");
   CHECK(parse_swarm_init(R"({"Spec":{"CAConfig":{"SigningCACert":"x"}}})").error().kind ==
         ErrorKind::unimplemented);
+}
+
+TEST_CASE("the swarm's lock is read from the spec and from the body of init, and shown") {
+  CHECK(parse_swarm_init(R"({"AutoLockManagers":true})")->auto_lock_managers);
+  const auto init = parse_swarm_init(R"({"Spec":{"EncryptionConfig":{"AutoLockManagers":true}}})");
+  REQUIRE(init);
+  CHECK_FALSE(init->auto_lock_managers);
+  CHECK(init->spec.auto_lock_managers);
+  const Json shown = Json::parse(cluster_spec_to_json(init->spec));
+  CHECK(shown["EncryptionConfig"]["AutoLockManagers"] == true);
+  CHECK_FALSE(parse_cluster_spec("{}")->auto_lock_managers);
+  CHECK(parse_cluster_spec(R"({"EncryptionConfig":{"AutoLockManagers":1}})")
+            .error()
+            .message.starts_with("EncryptionConfig.AutoLockManagers:"));
+}
+
+TEST_CASE("the unlock key is told where it is asked for, and nowhere else") {
+  SwarmView view;
+  view.cluster.spec.auto_lock_managers = true;
+  view.cluster.unlock_key = "SWMKEY-1-secret";
+  CHECK(swarm_to_json(view).find("SWMKEY") == std::string::npos);
+  CHECK(cluster_info_to_json(view).find("SWMKEY") == std::string::npos);
+  CHECK(unlock_key_to_json(view.cluster.unlock_key) == R"({"UnlockKey":"SWMKEY-1-secret"})");
+  CHECK(parse_unlock_key(R"({"UnlockKey":"SWMKEY-1-secret"})") == "SWMKEY-1-secret");
+  CHECK(parse_unlock_key("{}") == "");
+  CHECK(parse_unlock_key(R"({"UnlockKey":7})").error().message.starts_with("UnlockKey:"));
 }
 
 TEST_CASE("empty values of what isn't built are accepted") {

@@ -21,7 +21,8 @@ inline model::Cluster cluster() {
             5,
             6,
             "json-file",
-            11};
+            11,
+            true};
   c.ca_certificate_pem = "cert";
   c.ca_key_pem = "key";
   c.worker_token = "SWMTKN-1-w";
@@ -32,6 +33,7 @@ inline model::Cluster cluster() {
   c.data_path_port = 4790;
   c.blocked_nodes = {{{{3, 4}}, {99}}};
   c.root_rotation = model::RootRotation{"root", "its key", "crossed", {"name", "spki"}, "w2", "m2"};
+  c.unlock_key = "SWMKEY-1-k";
   return c;
 }
 

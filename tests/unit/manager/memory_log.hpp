@@ -99,6 +99,8 @@ class MemoryLog final : public storage::LogStore {
   bool locked() const override { return false; }
   Status unlock(const storage::UnlockKey&) override { return {}; }
   Status set_unlock_key(const std::optional<storage::UnlockKey>&) override { return {}; }
+  bool has_unlock_key(const std::optional<storage::UnlockKey>&) const override { return true; }
+  bool holds_old_keys() const override { return false; }
   std::optional<Error> broken() const override { return std::nullopt; }
 
  private:

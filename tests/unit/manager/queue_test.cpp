@@ -450,6 +450,26 @@ TEST_CASE("a request with an id that changes nothing is remembered all the same"
   CHECK(bench.queue->store().answered({{9, 1}}));
 }
 
+TEST_CASE("a snapshot that is wanted soon covers the whole log and leaves no entry of it") {
+  Disk disk;
+  Bench bench(disk);
+  bench.found();
+  REQUIRE(bench.ask({bench.create("before", 1)})[0]);
+  const raft::Index last = bench.queue->member().raft().last_index();
+  bench.queue->snapshot_soon();
+  bench.run_until([&] {
+    const std::lock_guard lock(disk.mutex);
+    const auto& entries = disk.content.entries;
+    return disk.content.snapshot.at.index >= last &&
+           (entries.empty() || entries.front().index > last);
+  });
+  // Once: what comes after is kept for those who are slow.
+  REQUIRE(bench.ask({bench.create("after", 1)})[0]);
+  bench.run_until([&] { return bench.queue->store().service_by_name("after") != nullptr; });
+  const std::lock_guard lock(disk.mutex);
+  CHECK_FALSE(disk.content.entries.empty());
+}
+
 TEST_CASE("a restart remembers what was answered, from its log and from a snapshot") {
   Disk disk;
   std::vector<std::string> made;

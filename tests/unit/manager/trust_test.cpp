@@ -7,6 +7,7 @@
 #include "core/identity/rotation.hpp"
 #include "core/identity/token.hpp"
 #include "daemon/base/clock.hpp"
+#include "daemon/storage/key_file.hpp"
 #include "daemon/transport/pki.hpp"
 
 using namespace skep;
@@ -99,4 +100,29 @@ TEST_CASE("a given root needs its key, and the present one given again calls a r
   REQUIRE(back->rotation);
   REQUIRE(identity::begin_rotation(row, *back->rotation, back->cross_signed_by));
   CHECK_FALSE(row.root_rotation);
+}
+
+TEST_CASE(
+    "an unlock key is made when the lock is turned on or its key is to change, and not else") {
+  model::Cluster row = cluster();
+  model::ClusterSpec locked = row.spec;
+  locked.auto_lock_managers = true;
+  TokenRotation rotate;
+  rotate.unlock_key = true;
+  const auto asked = [&](const model::ClusterSpec& spec, const TokenRotation& rotation) {
+    const auto change = prepare_trust_change(row, spec, rotation, base::wall_now());
+    REQUIRE(change);
+    return change->unlock_key;
+  };
+  CHECK_FALSE(asked(row.spec, {}));
+  CHECK_FALSE(asked(row.spec, rotate));  // without a lock there is no key
+  const auto first = asked(locked, {});
+  REQUIRE(first);
+  CHECK(storage::UnlockKey::parse(*first));
+  row.spec = locked;
+  row.unlock_key = *first;
+  CHECK_FALSE(asked(locked, {}));
+  const auto second = asked(locked, rotate);
+  REQUIRE(second);
+  CHECK(*second != *first);
 }

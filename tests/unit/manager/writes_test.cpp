@@ -91,6 +91,8 @@ TEST_CASE("every write comes over the wire as it went in") {
   trust.worker_token = "worker";
   trust.rotation = model::RootRotation{"root", "key", "cross", {"subject", "public"}, "w", "m"};
   trust.cross_signed_by = "old root";
+  trust.unlock_key = "SWMKEY-1-k";
+  cluster.auto_lock_managers = true;
   model::NodeSpec node;
   node.role = NodeRole::manager;
   node.availability = model::NodeAvailability::drain;
@@ -133,6 +135,7 @@ TEST_CASE("every write comes over the wire as it went in") {
   CHECK_FALSE(update.trust.manager_token);
   CHECK(update.trust.rotation == trust.rotation);
   CHECK(update.trust.cross_signed_by == "old root");
+  CHECK(update.trust.unlock_key == "SWMKEY-1-k");
   CHECK(update.spec == cluster);
 }
 

@@ -94,6 +94,7 @@ TEST_CASE("a locked manager starts with its unlock key and with no other") {
   {
     const std::unique_ptr<LogStore> store = opened_on(disk);
     CHECK(store->locked());
+    CHECK_FALSE(store->has_unlock_key(key));
     CHECK(store->load().error().kind == ErrorKind::precondition);
     CHECK(store->persist(batch({{2}, {1}, {1}}, {})).error().kind == ErrorKind::precondition);
     CHECK_FALSE(store->broken());
@@ -103,6 +104,9 @@ TEST_CASE("a locked manager starts with its unlock key and with no other") {
           Error{ErrorKind::denied, "the swarm can't be unlocked: invalid key provided"});
     REQUIRE(store->unlock(key));
     CHECK_FALSE(store->locked());
+    CHECK(store->has_unlock_key(key));
+    CHECK_FALSE(store->has_unlock_key(new_key()));
+    CHECK_FALSE(store->has_unlock_key(std::nullopt));
     const Result<std::optional<Loaded>> loaded = store->load();
     REQUIRE(loaded.has_value());
     CHECK((*loaded)->entries.size() == 4);
@@ -121,12 +125,14 @@ TEST_CASE("an old data key goes once a snapshot and the cut behind it need it no
   REQUIRE(store->persist(batch({{2}, {1}, {1}}, {entry(2, 4, "four")})));
   REQUIRE(store->tidy());
   CHECK(keys_in_use(disk) == 2);
+  CHECK(store->holds_old_keys());
   REQUIRE(save(*store, {{4}, {2}, kAlone}, "under the second key"));
   REQUIRE(store->tidy());
   CHECK(keys_in_use(disk) == 2);  // the entries are still there
   REQUIRE(store->compact({3}));
   REQUIRE(store->tidy());
   CHECK(keys_in_use(disk) == 1);
+  CHECK_FALSE(store->holds_old_keys());
   const std::unique_ptr<LogStore> next = opened_on(disk);
   const Result<std::optional<Loaded>> loaded = next->load();
   if (!loaded) FAIL(loaded.error().message);

@@ -4,6 +4,7 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <catch2/catch.hpp>
+#include <fstream>
 
 #include "core/raft/raft.hpp"
 #include "daemon/storage/sqlite_log_store.hpp"
@@ -144,6 +145,43 @@ TEST_CASE("work that was asked for is finished before the persister goes") {
   loop.run();
   CHECK(completions == 20);
   CHECK((*(*open_sqlite_log_store(path))->load())->entries.size() == 20);
+}
+
+TEST_CASE("an unlock key that is in force already changes nothing on the disk") {
+  const testing::TemporaryFolder folder;
+  const UnlockKey key = *UnlockKey::random();
+  boost::asio::io_context loop;
+  const auto guard = boost::asio::make_work_guard(loop);
+  const auto key_file = [&] {
+    std::ifstream file(folder.file("raft.key"));
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  {
+    std::unique_ptr<LogStore> store = std::move(*open_sqlite_log_store(folder.file("raft.db")));
+    REQUIRE(store->initialise(kIdentity, kAlone));
+    Persister persister(loop, std::move(store));
+    const auto set = [&](std::optional<UnlockKey> wanted) {
+      std::optional<Result<bool>> told;
+      persister.set_unlock_key(std::move(wanted), [&](Result<bool> old_keys) { told = old_keys; });
+      while (!told) REQUIRE(loop.run_one_for(std::chrono::seconds(30)) == 1);
+      REQUIRE(*told);
+      return **told;
+    };
+    const std::string unsealed = key_file();
+    CHECK_FALSE(set(std::nullopt));
+    CHECK(key_file() == unsealed);
+    CHECK(set(key));
+    CHECK(key_file() != unsealed);
+    // Nothing was sealed with the first data key: it goes at the next look around.
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (set(key)) REQUIRE(std::chrono::steady_clock::now() < end);
+    const std::string sealed = key_file();
+    CHECK_FALSE(set(key));
+    CHECK(key_file() == sealed);
+  }
+  const std::unique_ptr<LogStore> store = std::move(*open_sqlite_log_store(folder.file("raft.db")));
+  CHECK(store->locked());
+  CHECK(store->unlock(key));
 }
 
 }  // namespace skep::storage

@@ -97,6 +97,31 @@ TEST_CASE("credentials survive on disk, for their owner's eyes only") {
   CHECK_FALSE(load_credentials(folder.path)->has_value());
 }
 
+TEST_CASE("a sealed key is on disk in its sealed forms alone, and back again plain") {
+  World world;
+  Folder folder;
+  const NodeCredentials manager = world.node(5, model::NodeRole::manager);
+  const std::string bytes("\0sealed\n-----", 14);
+  REQUIRE(save_credentials(folder.path, manager, {bytes, "the other"}));
+  std::ifstream file(folder.path / "node.pem");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  CHECK(text.find("BEGIN PRIVATE KEY") == std::string::npos);
+  CHECK(text.find(manager.key_pem.substr(40, 40)) == std::string::npos);
+  CHECK(load_credentials(folder.path).error().kind == ErrorKind::precondition);
+  const auto sealed = load_sealed_credentials(folder.path);
+  REQUIRE(sealed);
+  REQUIRE(*sealed);
+  CHECK((*sealed)->sealed_keys == std::vector<std::string>{bytes, "the other"});
+  CHECK((*sealed)->identity == manager.identity);
+  CHECK(check_credentials((*sealed)->root_pem, (*sealed)->certificate_pem, manager.key_pem));
+  REQUIRE(save_credentials(folder.path, manager));
+  CHECK_FALSE(load_sealed_credentials(folder.path)->has_value());
+  CHECK((*load_credentials(folder.path))->key_pem == manager.key_pem);
+  std::ofstream(folder.path / "node.pem")
+      << "-----BEGIN SKEP SEALED PRIVATE KEY-----\nnonsense\n" + manager.certificate_pem;
+  CHECK(load_sealed_credentials(folder.path).error().message.find("node.pem") != std::string::npos);
+}
+
 TEST_CASE("a damaged credentials file is an error that names the folder") {
   World world;
   Folder folder;
