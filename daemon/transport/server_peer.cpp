@@ -202,8 +202,10 @@ Status ServerPeer::admit(const rpc::Request& request) {
                 name + ": a request of " + std::to_string(request.payload().size()) +
                     " bytes is over the limit of " + std::to_string(method->request_max));
   }
-  if (calls_.size() >= kCallsMax) {
-    return fail(ErrorKind::exhausted, "256 calls run on this connection already");
+  const size_t calls_max = role == model::NodeRole::manager ? kManagerCallsMax : kCallsMax;
+  if (calls_.size() >= calls_max) {
+    return fail(ErrorKind::exhausted,
+                std::to_string(calls_max) + " calls run on this connection already");
   }
   if (method->method == Method::issue_certificate &&
       !room_->issue.take(std::chrono::steady_clock::now())) {

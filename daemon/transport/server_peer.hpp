@@ -29,7 +29,9 @@ struct ServerRoom {
 
 class ServerPeer : public std::enable_shared_from_this<ServerPeer> {
  public:
-  static constexpr size_t kCallsMax = 256;  // at once on one connection
+  // At once on one connection. A manager forwards what all its own callers ask for on a single one.
+  static constexpr size_t kCallsMax = 256;
+  static constexpr size_t kManagerCallsMax = 16'384;
 
   ServerPeer(std::shared_ptr<ServerRoom> room, std::shared_ptr<Connection> connection,
              Caller caller, asio::any_io_executor loop);

@@ -279,3 +279,37 @@ TEST_CASE("what is told is done and not answered, and a refusal of it disturbs n
   (*manager)->close("enough");
   (*manager)->tell(Method::raft, "nobody hears this");
 }
+
+// A manager that does not lead forwards what a thousand of its own callers ask for.
+TEST_CASE("a worker's calls at once are bounded, a manager's are as many as it has callers") {
+  World world;
+  RpcServer server(world.loop.get_executor(), world.server_options());
+  asio::steady_timer gate(world.loop, asio::steady_timer::time_point::max());
+  size_t entered = 0;
+  server.handle(Method::heartbeat,
+                [&](Caller, std::string) -> asio::awaitable<Result<std::string>> {
+                  ++entered;
+                  boost::system::error_code opened;
+                  co_await gate.async_wait(asio::redirect_error(asio::use_awaitable, opened));
+                  co_return std::string("done");
+                });
+  REQUIRE(server.listen("127.0.0.1:0"));
+  for (const auto& [role, fits] : {std::pair(model::NodeRole::worker, size_t{256}),
+                                   std::pair(model::NodeRole::manager, size_t{1'000})}) {
+    auto client = dial(world, server, world.node(9, role));
+    REQUIRE(client);
+    size_t done = 0;
+    size_t refused = 0;
+    for (size_t i = 0; i < 1'000; ++i) {
+      asio::co_spawn(world.loop, (*client)->call(Method::heartbeat, "", kLong),
+                     [&](std::exception_ptr, Result<std::string> answer) {
+                       ++(answer ? done : refused);
+                       if (!answer) CHECK(answer.error().kind == ErrorKind::exhausted);
+                     });
+    }
+    world.until([&] { return entered == fits && refused == 1'000 - fits; });
+    gate.cancel();
+    world.until([&] { return done == fits; });
+    entered = 0;
+  }
+}
