@@ -162,8 +162,7 @@ TEST_CASE("a member in a later term does not stay cut off from a leader in an ea
 }
 
 // Guard: the question about the disk in Raft::lead; for the second part the one in may_campaign.
-TEST_CASE(
-    "a leader whose disk hangs gives its role away and does not come back before it answers") {
+TEST_CASE("a leader whose disk hangs gives its role away, and waits for it (trap 29)") {
   Group group(voters({1, 2, 3}), 3);
   REQUIRE(group.elect(1));
   group.slow_disks = {1};

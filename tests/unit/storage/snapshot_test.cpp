@@ -131,6 +131,7 @@ TEST_CASE("a snapshot whose file can't be written or flushed takes nobody's plac
   CHECK(*read(*store, {{4}, {2}, kAlone}, 0).bytes == "the second");
 }
 
+// Guard: write_batch stores the hard state in the transaction that names the snapshot.
 TEST_CASE("trap 31: a received snapshot takes the place of the log together with the hard state") {
   FaultyDisk disk(6);
   const std::string state = state_of(2 * kChunk + 9);
@@ -145,6 +146,11 @@ TEST_CASE("trap 31: a received snapshot takes the place of the log together with
     install.hard_state = {{4}, {2}, {50}};
     REQUIRE(store->persist(install));
     CHECK(*read(*store, at, 2 * kChunk).bytes == state.substr(2 * kChunk));
+  }
+  CHECK(reloaded(disk).hard_state == raft::HardState{{4}, {2}, {50}});
+  {
+    const std::unique_ptr<LogStore> store = opened_on(disk);
+    REQUIRE(store->load());
     REQUIRE(store->persist(batch({{4}, {2}, {50}}, {entry(4, 51, "next")})));
   }
   const Loaded loaded = reloaded(disk);
