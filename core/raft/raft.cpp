@@ -199,6 +199,10 @@ Status Raft::admit(const Message& message) {
                                        " came back with another disk; it has to join anew, under "
                                        "an id of its own");
   }
+  // One that leaves the group is still heard of for a while, as who it was.
+  if (heard == incarnations_.end() && incarnations_.size() < kIncarnationsMax) {
+    incarnations_.emplace(message.from, logged);
+  }
   return {};
 }
 

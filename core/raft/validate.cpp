@@ -39,6 +39,7 @@ Status check(const AppendRequest& request, Term term) {
   if (request.previous_index.value > kCountMax) return wrong("a log of that length");
   if (!request.previous_index && request.previous_term) return wrong("index 0 has no term");
   if (request.round == 0) return wrong("an append without a round");
+  if (request.news && !request.entries.empty()) return wrong("news that carries entries");
   if (request.entries.size() > kAppendEntriesMax) return wrong("too many entries in one append");
   Index index = request.previous_index;
   Term last = request.previous_term;

@@ -41,6 +41,7 @@ struct TickDue {
 struct Arrival {
   int host;
   raft::Message message;
+  bool other_disk = false;  // a lie of the sender's disk
 };
 struct DiskDue {
   int host;

@@ -141,6 +141,10 @@ void Host::tick(uint64_t run) {
   step(raft::TimePassed{});
 }
 
+bool Host::knows_disk_of(raft::RaftId member) const {
+  return process_ && raft().configuration().disk_of(member) != raft::Incarnation{};
+}
+
 void Host::receive(raft::Message message) {
   if (!process_) return;
   trace(world_, What::deliver, number_, message.from, message);

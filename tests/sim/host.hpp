@@ -58,6 +58,8 @@ class Host {
   bool impostor() const { return impostor_; }
   bool is_well() const { return member_ && !lost_ && !rotten_ && !impostor_; }
   raft::RaftId member() const { return member_; }
+  // Whether the log says on which disk that member is; of one that has left, nobody has to.
+  bool knows_disk_of(raft::RaftId member) const;
   // Requires: running().
   const raft::Raft& raft() const;
   raft::Index applied() const;

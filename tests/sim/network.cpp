@@ -83,9 +83,8 @@ void Network::send(int from, raft::Message message) {
 }
 
 void Network::send_foreign(raft::Message message, uint64_t delay) {
-  // The first members know each other's disks as long as they are members.
-  const bool knows_disk = std::max(message.from, message.to).value <= world_.profile().voters;
-  switch (world_.random().below(knows_disk ? 3 : 2)) {
+  bool other_disk = false;
+  switch (world_.random().below(3)) {
     case 0:
       message.cluster = {{2, 2}};
       break;
@@ -94,6 +93,7 @@ void Network::send_foreign(raft::Message message, uint64_t delay) {
       break;
     default:
       message.incarnation = message.incarnation.previous();
+      other_disk = true;
       break;
   }
   message.term.value += world_.random().below(3);
@@ -102,7 +102,8 @@ void Network::send_foreign(raft::Message message, uint64_t delay) {
     reply->rejected = false;
     reply->match.value += 2;
   }
-  world_.after(delay, Arrival{host_of(message.to), std::move(message)});
+  const int to = host_of(message.to);
+  world_.after(delay, Arrival{to, std::move(message), other_disk});
 }
 
 void Network::cut() {

@@ -107,7 +107,10 @@ std::optional<uint64_t> World::held_until(const Event& event) const {
 void World::handle(Event event) {
   std::visit(Overloaded{
                  [&](TickDue& e) { host(e.host).tick(e.run); },
-                 [&](Arrival& e) { host(e.host).receive(std::move(e.message)); },
+                 [&](Arrival& e) {
+                   if (e.other_disk && !host(e.host).knows_disk_of(e.message.from)) return;
+                   host(e.host).receive(std::move(e.message));
+                 },
                  [&](DiskDue& e) { host(e.host).disk_due(e.run); },
                  [&](RequestArrival& e) { host(e.host).request(e.request); },
                  [&](AnswerArrival& e) { clients_.answered(e.answer); },
