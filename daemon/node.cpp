@@ -315,6 +315,7 @@ asio::awaitable<Status> Node::join(manager::JoinRequest request) {
   auto credentials = co_await transport::obtain_certificate(loop_.get_executor(), std::move(order));
   entering_ = false;
   if (!credentials) co_return fail(credentials.error());
+  forget_membership();  // what an init or a restoration that was cut short may have left
   addresses_ = std::move(addresses);
   Status kept = save_membership(path("membership.json"), addresses_);
   if (kept) kept = keep_credentials(*credentials);

@@ -158,7 +158,7 @@ asio::awaitable<Result<model::NodeId>> Node::restore(manager::RestoreRequest req
   const manager::Survivor self{model::NodeId{ids.next()}, addresses.advertise_address};
   const auto random = ids.next().low;
   forget_membership();  // what an init or a restoration that was cut short may have left
-  const auto made = std::make_shared<transport::NodeCredentials>();
+  const auto made = std::make_shared<manager::RestoredGroup>();
   std::function<Status()> work = [request, self, random, made,
                                   log_path = path("raft.db")]() -> Status {
     SKEP_TRY_ASSIGN(const storage::Archive archive,
@@ -170,16 +170,20 @@ asio::awaitable<Result<model::NodeId>> Node::restore(manager::RestoreRequest req
   SKEP_CO_TRY(co_await recovery_work_.run(std::move(work)));
   addresses_ = std::move(addresses);
   addresses_.managers = {{self.node, addresses_.advertise_address}};
-  SKEP_CO_TRY(start_manager_quietly(*made));
+  const transport::NodeCredentials& credentials = made->credentials;
+  lock_keys_ = {made->unlock_key};
+  SKEP_CO_TRY(start_manager_quietly(credentials));
   SKEP_CO_TRY(co_await manager_->ready());
   // Only now is there a cluster to come back to.
   SKEP_CO_TRY(save_membership(path("membership.json"), addresses_));
-  SKEP_CO_TRY(keep_credentials(*made));
-  start_session(*made);
-  SKEP_CO_TRY(co_await own_session_stands(kOwnSessionWait));
-  base::log_warning("node", "restored cluster " + made->identity.cluster.str() +
+  SKEP_CO_TRY(keep_credentials(credentials));
+  base::log_warning("node", "restored cluster " + credentials.identity.cluster.str() +
                                 " from a snapshot, as node " + self.node.str() + ": generation " +
                                 raft::text(manager_->generation()));
+  start_session(credentials);
+  // From here on others may have come back to it: it is not taken away any more.
+  const Status stands = co_await own_session_stands(kOwnSessionWait);
+  if (!stands) base::log_warning("node", stands.error().message);
   co_return self.node;
 }
 

@@ -111,9 +111,14 @@ asio::awaitable<Status> Node::enter_group() {
   SKEP_CO_TRY(choose_group_address());
   if (!manager_ && fs::exists(path("raft.db"))) SKEP_CO_TRY(start_manager(*credentials_, nullptr));
   const raft::RaftId own = manager_ ? manager_->member() : raft::RaftId{};
+  const uint64_t begun = managers_begun_;
+  const bool had_manager = manager_ != nullptr;
   const Result<GroupPlace> given = co_await ask_to_join(own);
-  if (!credentials_ || leaving_ || stopping_) co_return Status{};
+  if (!credentials_ || leaving_ || stopping_ || outlived_) co_return Status{};
   if (manager_ && manager_->votes()) co_return Status{};  // forced meanwhile: the answer is void
+  if (managers_begun_ != begun || had_manager != (manager_ != nullptr)) {
+    co_return fail(ErrorKind::unavailable, "this manager was begun anew meanwhile");
+  }
   if (!given) {
     if (given.error().kind == ErrorKind::precondition) trouble_ = given.error().message;
     co_return fail(given.error());

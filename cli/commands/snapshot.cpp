@@ -39,6 +39,16 @@ tl::unexpected<Error> failure(const std::string& path) {
 
 // --- the passphrase ------------------------------------------------------------------------
 
+// What JSON can't carry would arrive as something else, and another line as the same.
+Result<std::string> as_text(std::string line) {
+  try {
+    static_cast<void>(Json(line).dump());
+  } catch (const nlohmann::json::exception&) {
+    return fail(ErrorKind::invalid, "the passphrase is not text in UTF-8");
+  }
+  return line;
+}
+
 // The first line; "-" is standard input.
 Result<std::string> passphrase_from(const std::string& path) {
   std::string line;
@@ -52,7 +62,7 @@ Result<std::string> passphrase_from(const std::string& path) {
   }
   if (line.ends_with('\r')) line.pop_back();
   if (!read || line.empty()) return fail(ErrorKind::invalid, "there is no passphrase in " + path);
-  return line;
+  return as_text(std::move(line));
 }
 
 Result<std::string> ask_passphrase(const std::string& prompt) {
@@ -63,7 +73,7 @@ Result<std::string> ask_passphrase(const std::string& prompt) {
   }
   SKEP_TRY_ASSIGN(std::string line, read_hidden_line(STDIN_FILENO, prompt));
   if (line.empty()) return fail(ErrorKind::invalid, "an empty passphrase protects nothing");
-  return line;
+  return as_text(std::move(line));
 }
 
 Result<std::optional<std::string>> new_passphrase(const SecretOptions& options) {
@@ -90,7 +100,10 @@ class NewFile {
     NewFile made;
     made.path_ = path;
     made.temporary_ = path + ".new";
-    made.file_ = ::open(made.temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    // Made by us or not at all: another's file would keep its owner and its mode.
+    if (::unlink(made.temporary_.c_str()) != 0 && errno != ENOENT) return failure(made.temporary_);
+    made.file_ =
+        ::open(made.temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (made.file_ < 0) return failure(made.temporary_);
     return made;
   }

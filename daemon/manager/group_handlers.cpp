@@ -165,6 +165,8 @@ asio::awaitable<Result<std::string>> Manager::join_raft(transport::Caller caller
   SKEP_CO_TRY_ASSIGN(const std::string made, co_await write(std::move(join)));
   if (alive.expired()) co_return fail(ErrorKind::cancelled, "this manager is stopping");
   SKEP_CO_TRY_ASSIGN(const raft::RaftId member, parse_member(made));
+  SKEP_CO_TRY(co_await fresh());  // the swarm may have been locked a moment ago
+  if (alive.expired()) co_return fail(ErrorKind::cancelled, "this manager is stopping");
   rpc::JoinRaftReply reply;
   reply.set_raft_id(member.value);
   reply.set_generation(generation().value);
@@ -173,6 +175,8 @@ asio::awaitable<Result<std::string>> Manager::join_raft(transport::Caller caller
 }
 
 asio::awaitable<Result<std::string>> Manager::perform_here(Write write, model::RequestId id) {
+  // What was done already is told so, however little could be done now.
+  if (const auto before = queue_->store().answered(id)) co_return before->outcome;
   // What nodes report goes on: a cluster that no longer knows what runs would be worse off.
   if (const auto& full = queue_->member().read_only()) co_return fail(*full);
   Queue::Asked request = [this, write = std::move(write)](store::Draft& draft) {
@@ -230,7 +234,12 @@ asio::awaitable<Result<std::string>> Manager::write(Write write, model::RequestI
     if (queue_->leading() || !address.empty()) led = base::mono_now();
     const ErrorKind kind = outcome.error().kind;
     // These alone may be another leader's to decide; the request id makes repeating safe.
-    if (kind != ErrorKind::unavailable && kind != ErrorKind::unknown_outcome) co_return outcome;
+    if (kind != ErrorKind::unavailable && kind != ErrorKind::unknown_outcome) {
+      // A refusal that judged nothing does not take back that it may have been done.
+      const bool unjudged = kind == ErrorKind::exhausted || kind == ErrorKind::internal;
+      if (unjudged && last.kind == ErrorKind::unknown_outcome) co_return fail(last);
+      co_return outcome;
+    }
     if (last.kind != ErrorKind::unknown_outcome) last = outcome.error();
     if (base::mono_now() >= end || base::mono_now() - led >= kLeaderLimit) co_return fail(last);
     co_await changed->wait(seen, kRetryPause);

@@ -114,6 +114,11 @@ Result<OpenLog> Manager::open_log(const ManagerOptions& options) {
     return fail(ErrorKind::internal, "this node is a manager but " + options.log_path +
                                          " holds no log; was the data directory emptied?");
   }
+  const transport::PeerIdentity& self = options.credentials.identity;
+  if (loaded->identity.cluster != self.cluster || loaded->identity.node != self.node) {
+    return fail(ErrorKind::internal, options.log_path + " is the log of node " +
+                                         loaded->identity.node.str() + ", not of this one");
+  }
   log.loaded = std::move(*loaded);
   return log;
 }

@@ -185,8 +185,8 @@ void Queue::enqueue(Waiting waiting) {
   std::optional<Error> refusal;
   if (stopped_) refusal = Error{ErrorKind::cancelled, "the daemon is stopping"};
   if (!leading_ && !stopped_) {
-    refusal = raft().broken() ? *raft().broken()
-                              : Error{ErrorKind::unavailable, "the swarm does not have a leader"};
+    refusal = Error{ErrorKind::unavailable, raft().broken() ? raft().broken()->message
+                                                            : "the swarm does not have a leader"};
   }
   if (waiting.answer && waiting_.size() >= kWaitingMax) {
     refusal = Error{ErrorKind::unavailable, "too many requests are waiting; try again later"};
@@ -308,8 +308,8 @@ void Queue::note_role(const raft::RoleChange& change) {
     base::log_warning("manager", "no longer the leader: " + change.reason);
     deadline_timer_.cancel();
     // Nothing of what waits was proposed, and nobody here would take it up.
-    refuse_waiting(raft().broken() ? *raft().broken()
-                                   : Error{ErrorKind::unavailable, "no longer the leader"});
+    const auto& broken = raft().broken();
+    refuse_waiting({ErrorKind::unavailable, broken ? broken->message : "no longer the leader"});
   }
   if (events_.following) events_.following();
 }
@@ -321,8 +321,9 @@ void Queue::note_broken() {
   });
 }
 
+// Who is elected while it reads a snapshot has everything in its log and too little in its store.
 void Queue::maybe_lead() {
-  if (leading_ || !raft().leader_is_ready()) return;
+  if (leading_ || member_->loading_snapshot() || !raft().leader_is_ready()) return;
   leading_ = true;
   planner_.reset(store_);
   planner_due_ = true;

@@ -92,6 +92,8 @@ class RaftMember {
   std::string disk_complaint() const;
   const storage::Identity& identity() const { return identity_; }
   bool saving_snapshot() const { return saving_; }
+  // A snapshot came in and is being read: entries behind it are committed, but not told yet.
+  bool loading_snapshot() const { return loading_.has_value(); }
 
   const raft::Raft& raft() const { return raft_; }
   // Of all members; empty unless this one leads.

@@ -99,10 +99,9 @@ Result<raft::Generation> force_group_of_one(storage::LogStore& log, const Surviv
   return generation;
 }
 
-Result<transport::NodeCredentials> restore_group(storage::LogStore& log,
-                                                 const storage::Archive& archive,
-                                                 const Survivor& survivor, model::WallTime now,
-                                                 uint64_t random) {
+Result<RestoredGroup> restore_group(storage::LogStore& log, const storage::Archive& archive,
+                                    const Survivor& survivor, model::WallTime now,
+                                    uint64_t random) {
   const storage::ArchiveManifest& manifest = archive.manifest;
   auto state = store::decode_state(archive.state);
   if (!state) return fail(state.error().within("the snapshot's state"));
@@ -112,8 +111,11 @@ Result<transport::NodeCredentials> restore_group(storage::LogStore& log,
   const model::Cluster cluster = *state->cluster;
   store::Store rows;
   rows.load(manifest.index.value, std::move(*state));
-  SKEP_TRY_ASSIGN(transport::NodeCredentials credentials,
-                  credentials_of(cluster, survivor.node, now));
+  RestoredGroup made;
+  SKEP_TRY_ASSIGN(made.credentials, credentials_of(cluster, survivor.node, now));
+  if (!cluster.unlock_key.empty()) {
+    SKEP_TRY_ASSIGN(made.unlock_key, storage::UnlockKey::parse(cluster.unlock_key));
+  }
   raft::RaftId member{cluster.last_raft_id};
   rows.each_node([&](const store::Row<model::Node>& node) {
     if (node->manager) member = std::max(member, raft::RaftId{node->manager->raft_id});
@@ -123,7 +125,7 @@ Result<transport::NodeCredentials> restore_group(storage::LogStore& log,
   self.id = survivor.node;
   self.manager =
       model::ManagerStatus{member.value, survivor.address, model::Reachability::reachable};
-  self.certificate_expires_at = credentials.identity.expires_at;
+  self.certificate_expires_at = made.credentials.identity.expires_at;
   store::Draft draft(rows);
   SKEP_TRY(planner::found_anew(draft, std::move(self)));
   const raft::Index index = manifest.index.next();
@@ -135,8 +137,9 @@ Result<transport::NodeCredentials> restore_group(storage::LogStore& log,
       raft::next_generation(manifest.generation, static_cast<uint32_t>(random >> 32));
   const storage::Identity identity{cluster.id, survivor.node, member, disk.incarnation, generation};
   SKEP_TRY(log.initialise(identity, alone));
+  if (made.unlock_key) SKEP_TRY(log.set_unlock_key(made.unlock_key));
   SKEP_TRY(install(log, {index, manifest.term.next(), alone}, store::encode(rows.dump())));
-  return credentials;
+  return made;
 }
 
 }  // namespace skep::manager

@@ -31,13 +31,17 @@ struct Survivor {
 Result<raft::Generation> force_group_of_one(storage::LogStore& log, const Survivor& survivor,
                                             model::WallTime now, uint64_t random);
 
+struct RestoredGroup {
+  transport::NodeCredentials credentials;
+  std::optional<storage::UnlockKey> unlock_key;  // of a locked swarm: what the log needs now
+};
+
 // Makes the first log of a machine that goes on with what an archive holds: as the only manager of
 // the same cluster, of a new generation, under a node id and a raft id that nobody had. The
-// credentials are signed by the cluster's own root; keeping them is what makes it so. Errors:
+// credentials are signed by the cluster's own root; keeping them is what makes it so. The log of a
+// locked swarm is sealed before anything is in it. Errors:
 // invalid, when what the archive holds is not a cluster's state; conflict, when there is a log.
-Result<transport::NodeCredentials> restore_group(storage::LogStore& log,
-                                                 const storage::Archive& archive,
-                                                 const Survivor& survivor, model::WallTime now,
-                                                 uint64_t random);
+Result<RestoredGroup> restore_group(storage::LogStore& log, const storage::Archive& archive,
+                                    const Survivor& survivor, model::WallTime now, uint64_t random);
 
 }  // namespace skep::manager

@@ -114,6 +114,11 @@ Result<Secret> derive(const std::string& passphrase, std::string_view salt, cons
 Result<Secret> key_for(const Lines& head, const std::optional<std::string>& passphrase) {
   const auto key = head.find("key");
   if (key == head.end()) return damaged("its head names no key");
+  // Who asks for a sealed one would otherwise take any that somebody put in its place.
+  if (key->second == "none" && passphrase) {
+    return fail(ErrorKind::invalid,
+                "the snapshot is not sealed: it is restored without a passphrase, if at all");
+  }
   if (key->second == "none") return Secret();
   if (key->second != "scrypt") {
     return fail(

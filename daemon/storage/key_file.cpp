@@ -196,15 +196,7 @@ Status KeyFile::unlock(const UnlockKey& key) {
   return {};
 }
 
-Status KeyFile::protect(std::optional<UnlockKey> key) {
-  SKEP_ASSERT(!locked(), "the keys are known");
-  SKEP_TRY_ASSIGN(const std::string content, text(secrets(), key));
-  SKEP_TRY(replace_file(*files_, path_, content));
-  unlock_key_ = key;
-  return {};
-}
-
-Status KeyFile::rotate() {
+Status KeyFile::change(std::optional<UnlockKey> key) {
   SKEP_ASSERT(!locked(), "the keys are known");
   if (keys_.size() >= kKeysMax) {
     return fail(ErrorKind::exhausted, "the keys of this manager's log were changed " +
@@ -215,8 +207,9 @@ Status KeyFile::rotate() {
   const uint32_t next = number() + 1;
   std::map<uint32_t, Secret> all = secrets();
   all.emplace(next, fresh);
-  SKEP_TRY_ASSIGN(const std::string content, text(all, unlock_key_));
+  SKEP_TRY_ASSIGN(const std::string content, text(all, key));
   SKEP_TRY(replace_file(*files_, path_, content));
+  unlock_key_ = std::move(key);
   return add(next, fresh, &keys_);
 }
 

@@ -6,7 +6,7 @@
 // on the machine: then a manager that starts is locked until somebody brings it.
 //
 // Turning the lock on, or changing the unlock key, does not by itself protect from who has seen the
-// data key before: rotate() as well (LogStore::set_unlock_key does both).
+// data key before: change() takes a new one as well.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -56,10 +56,9 @@ class KeyFile {
   Status unlock(const UnlockKey& key);
 
   // The rest requires: not locked.
-  // nullopt: the file will need no key any more.
-  Status protect(std::optional<UnlockKey> key);
-  // A new data key from here on; the old ones stay until forget_before.
-  Status rotate();
+  // Another unlock key (nullopt: the file will need none any more) and a new data key from here on,
+  // which is never on the disk under the old one; the old data keys stay until forget_before.
+  Status change(std::optional<UnlockKey> key);
   // Drops the keys with lower numbers. Does nothing if there are none.
   Status forget_before(uint32_t number);
   uint32_t number() const { return keys_.rbegin()->first; }

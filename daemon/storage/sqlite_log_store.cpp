@@ -419,8 +419,7 @@ Status SqliteLogStore::unlock(const UnlockKey& key) {
 
 Status SqliteLogStore::set_unlock_key(const std::optional<UnlockKey>& key) {
   SKEP_TRY(ready());
-  SKEP_TRY(keys_->rotate());
-  SKEP_TRY(keys_->protect(key));
+  SKEP_TRY(keys_->change(key));
   SKEP_TRY_ASSIGN(const std::string check, keys_->seal(about(RecordKind::key_check), {}));
   SKEP_TRY(transaction([&] { return tables_->put_key_check(check); }));
   old_keys_ = true;

@@ -173,6 +173,7 @@ void Connection::close(const Error& reason) {
 
 void Connection::close_with_goodbye(const Error& reason) {
   if (closed()) return;
+  if (writing_.empty()) write();  // what was sent in this turn still goes first
   queue_.clear();
   queued_bytes_ = writing_.size();
   saying_goodbye_ = true;

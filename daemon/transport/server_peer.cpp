@@ -204,7 +204,7 @@ Status ServerPeer::admit(const rpc::Request& request) {
   }
   const size_t calls_max = role == model::NodeRole::manager ? kManagerCallsMax : kCallsMax;
   if (calls_.size() >= calls_max) {
-    return fail(ErrorKind::exhausted,
+    return fail(ErrorKind::unavailable,
                 std::to_string(calls_max) + " calls run on this connection already");
   }
   if (method->method == Method::issue_certificate &&

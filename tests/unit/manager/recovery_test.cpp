@@ -137,8 +137,10 @@ TEST_CASE("an archive becomes the log of a new member of the same cluster, and i
   FaultyDisk disk(2);
   {
     const auto store = opened_on(disk);
-    const auto credentials = restore_group(*store, archive, survivor, kNow, 99);
-    REQUIRE(credentials);
+    const auto made = restore_group(*store, archive, survivor, kNow, 99);
+    REQUIRE(made);
+    const transport::NodeCredentials* credentials = &made->credentials;
+    CHECK_FALSE(made->unlock_key);
     CHECK(credentials->identity.node == survivor.node);
     CHECK(credentials->identity.cluster == kIdentity.cluster);
     CHECK(credentials->identity.role == model::NodeRole::manager);

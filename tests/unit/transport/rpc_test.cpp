@@ -304,7 +304,7 @@ TEST_CASE("a worker's calls at once are bounded, a manager's are as many as it h
       asio::co_spawn(world.loop, (*client)->call(Method::heartbeat, "", kLong),
                      [&](std::exception_ptr, Result<std::string> answer) {
                        ++(answer ? done : refused);
-                       if (!answer) CHECK(answer.error().kind == ErrorKind::exhausted);
+                       if (!answer) CHECK(answer.error().kind == ErrorKind::unavailable);
                      });
     }
     world.until([&] { return entered == fits && refused == 1'000 - fits; });
