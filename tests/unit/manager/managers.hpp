@@ -122,7 +122,7 @@ class Managers {
   base::RandomIds ids;
   std::set<uint64_t> answering;  // when dialled
   std::set<uint64_t> probed;
-  std::set<uint64_t> silent;  // no message of theirs or for them gets through
+  std::set<uint64_t> silent;                       // no message of theirs or for them gets through
   std::function<bool(const raft::Message&)> lost;  // null: none is
 
  private:

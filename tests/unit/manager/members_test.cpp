@@ -182,3 +182,26 @@ TEST_CASE("no new snapshot is made while a follower is being sent the last one, 
   CHECK(store::encode(managers.queue(3).store().dump()) ==
         store::encode(managers.queue(1).store().dump()));
 }
+
+// Guard: maybe_lead asks whether a snapshot is still being read. What it would have decided there
+// it would have decided from rows that are long gone.
+TEST_CASE("who is elected while it reads a snapshot does not lead before it has the rows") {
+  Managers managers(2, 20);
+  managers.run_until([&] {
+    REQUIRE(managers.put_service(1, "s" + std::to_string(managers.ids.next().low)));
+    return managers.queue(1).member().raft().snapshot_index().value != 0;
+  });
+  managers.disk(2).withholds = true;
+  take_in(managers, 2);
+  Queue& second = managers.queue(2);
+  CHECK(second.member().loading_snapshot());
+  managers.queue(1).member().transfer({2});
+  managers.run_until([&] { return second.member().raft().leader_is_ready(); });
+  CHECK_FALSE(managers.reaches([&] { return second.leading(); }, kAWhile));
+  {
+    const std::lock_guard lock(managers.disk(2).mutex);
+    managers.disk(2).withholds = false;
+  }
+  managers.run_until([&] { return second.leading(); });
+  CHECK(second.store().node(Managers::node_id(2)) != nullptr);
+}

@@ -21,6 +21,7 @@ struct Disk {
   size_t snapshots = 0;      // made here
   size_t largest_piece = 0;  // of a snapshot that was made here
   bool fails = false;
+  bool withholds = false;  // the bytes of its snapshot, from who reads it
 
   size_t normal_entries() {
     const std::lock_guard lock(mutex);
@@ -82,6 +83,10 @@ class MemoryLog final : public storage::LogStore {
     raft::ChunkRead chunk{read.to, read.at.index, read.offset, nullptr, 0, false};
     const storage::Snapshot& here = disk_.content.snapshot;
     if (here.at != read.at || read.offset > here.state.size()) return chunk;
+    if (disk_.withholds) {
+      chunk.bytes = std::make_shared<const std::string>();
+      return chunk;
+    }
     chunk.bytes = std::make_shared<const std::string>(
         here.state.substr(read.offset, raft::kSnapshotChunkBytes));
     chunk.checksum = storage::chunk_checksum(*chunk.bytes);
