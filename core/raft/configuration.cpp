@@ -183,6 +183,13 @@ bool ConfigurationHistory::is_voter_since(Index index, RaftId id) const {
   });
 }
 
+Incarnation ConfigurationHistory::disk_of(RaftId id) const {
+  for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+    if (const Incarnation known = step->second.disk_of(id)) return known;
+  }
+  return {};
+}
+
 void ConfigurationHistory::append(Index index, Configuration configuration) {
   SKEP_ASSERT(index > steps_.back().first, "configurations are appended in order");
   steps_.emplace_back(index, std::move(configuration));

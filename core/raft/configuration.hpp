@@ -89,6 +89,9 @@ class ConfigurationHistory {
   const Configuration& at(Index index) const;
   // In the one in force at `index`, which is not below the snapshot's, or in any later one.
   bool is_voter_since(Index index, RaftId id) const;
+  // The disk this member is known by in the last one that knows it by one: also after it has left,
+  // as long as that is remembered. Zero: none does.
+  Incarnation disk_of(RaftId id) const;
   // Requires: index is above all earlier ones.
   void append(Index index, Configuration configuration);
   // Forgets the configurations of entries from `first` on. The snapshot's always stays.

@@ -38,7 +38,7 @@ bool Raft::leader_is_alive(Tick now) const {
 // dissertation, 4.2.2). Whoever finds itself in the log with another disk is not that member: what
 // the other disk promised is not known here.
 bool Raft::may_campaign(Tick now) const {
-  const Incarnation known = log_.configuration().disk_of(options_.self);
+  const Incarnation known = log_.disk_of(options_.self);
   if (known && known != options_.incarnation) return false;
   return log_.is_voter_since(commit_, options_.self) && !arrival_is_complete() &&
          !disk_is_stalled(now);

@@ -52,6 +52,8 @@ class Log {
   bool is_voter_since(Index index, RaftId id) const {
     return configurations_.is_voter_since(index, id);
   }
+  // The disk that the last configuration which names one for it names; zero: none does.
+  Incarnation disk_of(RaftId id) const { return configurations_.disk_of(id); }
   Index durable() const { return durable_; }
 
   // What the disk was asked to write, whether it has answered or not.

@@ -184,9 +184,10 @@ Status Raft::admit(const Message& message) {
     return fail(ErrorKind::denied, "meant for " + member(message.to));
   }
   SKEP_TRY(check_shape(message));
-  // Of a voter the log knows it. Of whoever is none yet it is kept in mind, so that the log can be
-  // told when it becomes one, and so that a learner does not change its disk in between.
-  const Incarnation logged = log_.configuration().disk_of(message.from);
+  // Of a voter the log knows it, also of one that is on its way out. Of whoever is none yet it is
+  // kept in mind, so that the log can be told when it becomes one, and so that a learner does not
+  // change its disk in between.
+  const Incarnation logged = log_.disk_of(message.from);
   const auto heard = incarnations_.find(message.from);
   if (!logged && heard == incarnations_.end()) {
     if (incarnations_.size() < kIncarnationsMax) {

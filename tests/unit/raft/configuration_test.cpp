@@ -84,4 +84,16 @@ TEST_CASE("a snapshot takes the configuration in force at its end as the base") 
   CHECK(history.effective() == two);
 }
 
+// Guard: the walk through earlier ones. The simulator found a wiped voter that was elected between
+// the entry that took it out and its commit: in the last configuration nobody had a disk for it.
+TEST_CASE("a member on its way out is still known by its disk (trap 12)") {
+  const MemberDisk leaving{{3}, {43}};
+  ConfigurationHistory history({0}, {{{1}, {2}, {3}}, {}, {}, {leaving}});
+  history.append({5}, {{{1}, {2}}, {}, {}, {}});
+  CHECK(history.disk_of({3}) == Incarnation{43});
+  CHECK(history.disk_of({1}) == Incarnation{});
+  history.rebase({5});  // committed, and in a snapshot: forgotten with the member
+  CHECK(history.disk_of({3}) == Incarnation{});
+}
+
 }  // namespace skep::raft

@@ -48,7 +48,8 @@ TEST_CASE("an answer to an earlier round does not confirm a later read (trap 14)
   CHECK(group.member(1).reads.size() == 2);
 }
 
-// Guard: no round in the answer to an append of an older term (settle_term). Found by the simulator.
+// Guard: no round in the answer to an append of an older term (settle_term). Found by the
+// simulator.
 TEST_CASE("an append of an earlier term of the same leader confirms no read and loses no member") {
   Group group = led_by_one();
   REQUIRE(group.elect(2));
