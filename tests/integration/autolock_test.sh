@@ -8,6 +8,9 @@ for tool in curl jq docker; do command -v $tool >/dev/null || skip "$tool is not
 
 name() { echo "$SKEP_PLAYGROUND_PREFIX$1"; }
 disk() { echo "$SKEP_PLAYGROUND_DIR/$(name "$1")/data"; }
+# How many files of a log a node has; nothing if there is no such folder.
+raft_files() { [[ -d $(disk "$1") ]] && find "$(disk "$1")" -maxdepth 1 -name 'raft*' | wc -l; }
+has_log() { (($(raft_files "$1") > 0)); }
 socket() { echo "$SKEP_PLAYGROUND_DIR/$(name "$1")/skep.sock"; }
 # The stock command, at a node.
 stock() { local node=$1; shift; DOCKER_HOST=unix://$(socket "$node") docker "$@"; }
@@ -173,9 +176,10 @@ for word in a-word-of-ours 'BEGIN PRIVATE KEY' "$key" "$old"; do
 done
 
 # Workers are never locked, and who is promoted is sealed from the first byte of its log on.
+has_log 3 || fail "node 3 is a manager and has no log"
 wait_until 10 at 1 node demote "$(name 3)"
 wait_until 30 is false eval "api 3 /info | jq .Swarm.ControlAvailable"
-wait_until 10 is 0 eval "ls $(disk 3) | grep -c '^raft' || true"
+wait_until 10 is 0 raft_files 3
 restart 3
 expect active state 3
 wait_until 20 ready 1 3
@@ -218,7 +222,8 @@ restart 3
 expect locked state 3
 expect_match "$locked_sentence" at 3 swarm init --force-new-cluster
 expect_failure at 3 swarm leave
+has_log 3 || fail "node 3 is locked and has no log"
 at 3 swarm leave --force >/dev/null
 expect inactive state 3
-expect 0 eval "ls $(disk 3) | grep -c '^raft' || true"
+expect 0 raft_files 3
 echo "autolock: ok"
