@@ -39,9 +39,12 @@ FLOORS = [
     (r"core/raft/", r"core/store/", "raft carries bytes; it does not know the store"),
     (r"core/(?!planner/)", r"core/planner/", "the planner runs the rooms, not the rooms the planner"),
     (r"daemon/", r"(cli|plugins|tests)/", "daemon knows nothing above it"),
-    (r"daemon/(?!drivers/)", r"skep/(abi|runtime|network|cpp)", "daemon/drivers alone knows the ABI"),
+    (r"daemon/(?!drivers/)", r"skep/(abi|runtime|network|lb|volume|cpp)", "daemon/drivers alone knows the ABI"),
     (r"cli/", r"(plugins|tests)/", "the command line knows no plugin"),
-    (r"(plugins|sdk)/", r"(core|daemon|cli|tests)/", "drivers stand on the contract alone"),
+    (r"(plugins|sdk/include|sdk/examples|sdk/templates)/", r"(core|daemon|cli|tests|sdk/host|sdk/conformance)/",
+     "drivers stand on the contract alone"),
+    (r"sdk/(host|conformance)/", r"(core/(?!model/(result|expected)\.hpp)|daemon/|cli/|tests/)",
+     "hosts of drivers stand on the contract, and on how the house says that something went wrong"),
     (r"sdk/", r"plugins/", "the contract knows no driver"),
 ]
 

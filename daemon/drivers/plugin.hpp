@@ -24,10 +24,15 @@
 
 #include "core/model/result.hpp"
 #include "daemon/drivers/plugin_config.hpp"
-#include "daemon/drivers/plugin_note.hpp"
+#include "sdk/host/note.hpp"
+#include "sdk/host/worker_pool.hpp"
 #include "skep/abi.h"
 
 namespace skep::drivers {
+
+using host::CheckedFile;
+using host::PluginIdentity;
+using host::WorkerPool;
 
 class PluginHost;  // the host side of the ABI, in plugin_host.hpp
 

@@ -118,9 +118,8 @@ T& keep_for_ever(std::unique_ptr<T> thing) {
 }  // namespace
 
 HostTable::HostTable(std::string plugin_id) : plugin_id_(std::move(plugin_id)) {
-  host_ = {sizeof(skep_host), SKEP_ABI_MAJOR, SKEP_ABI_MINOR, 0,     this,
-           &get_extension,    &host_log,      &complete,      &emit, &cancelled,
-           &deadline_ms};
+  host_ = {sizeof(skep_host), SKEP_ABI_MAJOR, SKEP_ABI_MINOR, 0,     this,       &get_extension,
+           &host_log,         &log_level,     &complete,      &emit, &cancelled, &deadline_ms};
 }
 
 std::shared_ptr<Operation> HostTable::begin(boost::asio::any_io_executor executor,
@@ -200,8 +199,12 @@ const void* HostTable::get_extension(const skep_host*, const char*) {
   return nullptr;
 }
 
-void HostTable::host_log(const skep_host* host, int32_t level, skep_str message) {
+void HostTable::host_log(const skep_host* host, skep_op*, int32_t level, skep_str message) {
   table_of(host).log(level, text(message));
+}
+
+int32_t HostTable::log_level(const skep_host*) {
+  return SKEP_LOG_DEBUG;
 }
 
 void HostTable::complete(const skep_host* host, skep_op* op, skep_status status, skep_str reply,

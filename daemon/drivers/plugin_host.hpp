@@ -24,7 +24,7 @@
 
 #include "core/model/result.hpp"
 #include "daemon/drivers/plugin.hpp"
-#include "daemon/drivers/worker_pool.hpp"
+#include "sdk/host/worker_pool.hpp"
 #include "skep/abi.h"
 
 namespace skep::drivers {
@@ -71,7 +71,8 @@ class HostTable {
   std::shared_ptr<Operation> find(uint64_t number);
 
   static const void* get_extension(const skep_host* host, const char* id);
-  static void host_log(const skep_host* host, int32_t level, skep_str message);
+  static void host_log(const skep_host* host, skep_op* op, int32_t level, skep_str message);
+  static int32_t log_level(const skep_host* host);
   static void complete(const skep_host* host, skep_op* op, skep_status status, skep_str reply,
                        skep_str error);
   static int32_t emit(const skep_host* host, skep_op* op, skep_str item);

@@ -15,6 +15,13 @@
  * and these structs crosses. No exception may cross. Nobody frees the other side's memory: strings
  * are borrowed for the duration of the call they are passed to, unless told otherwise.
  *
+ * Idempotency: an operation is named by the id that the host chose. The same id with the same arguments is
+ * the same success and the same reply, however often it is repeated and whatever crashed in between; the
+ * same id with other arguments is SKEP_E_EXISTS (to make) or SKEP_E_PRECONDITION (to change). Taking away
+ * what isn't there has done its work. Unless told otherwise an operation has 30 s.
+ *
+ * Secrets come in a request's own member "secrets"; neither side logs it, both forget it after the call.
+ *
  * Tags: [any-thread] callable from every thread. [host-worker] called by the host on a thread of its
  * own that may block; calls that change one object never overlap. [init] called once, alone.
  *
@@ -39,6 +46,12 @@ extern "C" {
 
 #define SKEP_ABI_MAJOR 1
 #define SKEP_ABI_MINOR 0
+
+/* The lowest minor of a host that the driver asks for. Define it before this header only to use a field
+ * that a later minor appended and that the driver can't do without. */
+#ifndef SKEP_ABI_TARGET_MINOR
+#define SKEP_ABI_TARGET_MINOR 0
+#endif
 
 #define SKEP_EXPORT __attribute__((visibility("default")))
 
@@ -88,10 +101,14 @@ typedef struct skep_host {
   void* ctx; /* the host's; a driver does not touch it */
   /* A further table of the host by id, or NULL. [any-thread] */
   const void* (*get_extension)(const struct skep_host* host, const char* id);
-  /* One line for the daemon's log, with SKEP_LOG_*. Never blocks. [any-thread] */
-  void (*log)(const struct skep_host* host, int32_t level, skep_str message);
-  /* Ends an operation: SKEP_OK with the reply document, or SKEP_E_* with a sentence. Copies both before
-   * it returns. Exactly once per operation; op is dead afterwards. [any-thread] */
+  /* One line for the daemon's log, with SKEP_LOG_*; op is the operation it belongs to, or NULL. Lines below
+   * log_level are dropped. Never blocks. [any-thread] */
+  void (*log)(const struct skep_host* host, skep_op* op, int32_t level, skep_str message);
+  /* The lowest level that is heard at this moment; an operator may change it at any time. [any-thread] */
+  int32_t (*log_level)(const struct skep_host* host);
+  /* Ends an operation: SKEP_OK with the reply document, or SKEP_E_* with a sentence (reply is then an
+   * optional JSON object with detail, e.g. which entries failed). Copies both before it returns. Exactly
+   * once per operation; op is dead afterwards. [any-thread] */
   void (*complete)(const struct skep_host* host, skep_op* op, skep_status status, skep_str reply,
                    skep_str error);
   /* One item of a stream. Copies it. Returns 0, or 1 when the host asks for a pause: the item was taken,
@@ -130,13 +147,29 @@ typedef struct skep_base_1 {
   /* {"ids": [ID...]} -> {}. Ends the restores; only now may the driver delete what it owns and the host
    * did not name. An empty list is meaningful. */
   skep_call restore_done;
-  /* {} -> {}. Take no new operations. */
+  /* {} -> {}. Take no new operations: what comes after it is SKEP_E_UNAVAILABLE. */
   skep_call drain;
   /* {} -> {}. Best effort, never guaranteed to come. */
   skep_call shutdown;
   /* {} -> any JSON for a person who debugs. */
   skep_call dump;
+  /* Optional. {"config": {...}} -> {}. The operator changed the configuration. SKEP_E_PRECONDITION when
+   * that needs a restart of the driver; the old configuration then stays in force. */
+  skep_call reconfigure;
 } skep_base_1;
+
+/* What the host offers beyond its own table, by get_extension(host, SKEP_HOST_METRIC_1): figures of the
+ * driver's own, shown by `skep plugin inspect NAME` beside those that the host counts for each operation.
+ * name is [a-z0-9_.]{1,64}; a driver has at most 64. Never blocks. */
+#define SKEP_HOST_METRIC_1 "skep.host.metric/1"
+typedef struct skep_host_metric_1 {
+  uint32_t struct_size;
+  uint32_t reserved;
+  /* Adds to a counter, which begins at 0. [any-thread] */
+  void (*add)(const struct skep_host* host, skep_str name, int64_t delta);
+  /* Sets a gauge. [any-thread] */
+  void (*set)(const struct skep_host* host, skep_str name, int64_t value);
+} skep_host_metric_1;
 
 /* One configured driver. Owned by the driver until destroy. */
 typedef struct skep_instance {
@@ -148,7 +181,15 @@ typedef struct skep_instance {
   const void* (*get_interface)(void* self, const char* id);
   /* Ends the instance. No operation is in flight, none will come. [init] */
   void (*destroy)(void* self);
+  /* Optional. The host no longer wants the result of op: the moment to wake up whoever waits for it. op may
+   * have completed already. Must not block. [any-thread] */
+  void (*cancel)(void* self, skep_op* op);
 } skep_instance;
+
+/* skep_plugin.flags: calls that change one object may overlap too; the driver locks for itself. */
+#define SKEP_PLUGIN_CONCURRENT 1u
+/* skep_plugin.flags: has threads or signal handlers of a run time of its own (Go, ...): never in-process. */
+#define SKEP_PLUGIN_PROCESS_ONLY 2u
 
 /* The driver as a whole. Static data: valid as long as the library is mapped. */
 typedef struct skep_plugin {
@@ -163,6 +204,9 @@ typedef struct skep_plugin {
   const char* config_schema;  /* JSON Schema of configure's "config" member */
   /* A new instance, or NULL when there is no memory. Does no I/O: that begins with configure. [init] */
   const skep_instance* (*create)(const skep_host* host);
+  uint32_t flags; /* SKEP_PLUGIN_* */
+  uint32_t reserved;
+  const char* options_schema; /* JSON Schema of the "options" of an object (create), or NULL for any */
 } skep_plugin;
 
 /* The one exported symbol. Never NULL, no side effect. [any-thread] */
@@ -174,7 +218,7 @@ SKEP_EXPORT const skep_plugin* skep_plugin_query(void);
    (p)->field != NULL)
 
 /* The identity again, in an ELF note (name "skep", type SKEP_NOTE_TYPE) in section .note.skep, as
- * "abi=1.0;host=0;id=...;ver=...;ifs=...". A host reads it from the file and refuses what does not fit;
+ * "abi=1.0;host=0;id=...;ver=...;ifs=...", host being the lowest minor needed. A host reads it from the file and refuses what does not fit;
  * descriptor and note must agree. */
 #define SKEP_NOTE_TYPE 0x534b4550u
 #define SKEP_NOTE_DESC_SIZE 256
@@ -190,8 +234,8 @@ struct skep_note {
 #define SKEP_DECLARE_NOTE(ID, VERSION, INTERFACES)                                             \
   __attribute__((used, aligned(4), section(".note.skep"))) static const struct skep_note      \
       skep_note_ = {5, SKEP_NOTE_DESC_SIZE, SKEP_NOTE_TYPE, "skep",                            \
-                    "abi=" SKEP_STR(SKEP_ABI_MAJOR) "." SKEP_STR(SKEP_ABI_MINOR) ";host=0;id=" \
-                    ID ";ver=" VERSION ";ifs=" INTERFACES}
+                    "abi=" SKEP_STR(SKEP_ABI_MAJOR) "." SKEP_STR(SKEP_ABI_MINOR) ";host="      \
+                    SKEP_STR(SKEP_ABI_TARGET_MINOR) ";id=" ID ";ver=" VERSION ";ifs=" INTERFACES}
 
 #ifdef __cplusplus
 }

@@ -164,7 +164,7 @@ static skep_status order(void* me, skep_op* op, skep_str request) {
 static skep_status configure(void* me, skep_op* op, skep_str request) {
   struct self* self = me;
   char* text = copy(request);
-  self->host->log(self->host, SKEP_LOG_DEBUG, request);
+  self->host->log(self->host, op, SKEP_LOG_DEBUG, request);
   if (strstr(text, "\"refuse\"") != NULL) {
     finish(self, op, SKEP_E_INVALID, "", "config.refuse: is not wanted");
   } else {

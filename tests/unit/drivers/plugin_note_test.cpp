@@ -1,6 +1,6 @@
 // What is refused before any code of a plugin runs, and with which words.
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/drivers/plugin_note.hpp"
+#include "sdk/host/note.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,8 +16,8 @@
 namespace {
 
 using skep::Result;
-using skep::drivers::CheckedFile;
-using skep::drivers::parse_note;
+using skep::host::CheckedFile;
+using skep::host::parse_note;
 using skep::drivers::Plugin;
 using skep::drivers::PluginConfig;
 using skep::test::fake_plugin;
@@ -69,7 +69,7 @@ std::string refusal(const std::string& path, std::optional<std::string> sha256 =
 TEST_CASE("a good plugin's note tells who it is") {
   const Result<CheckedFile> file = CheckedFile::open(fake_plugin("fake-behaviour"), std::nullopt);
   if (!file) FAIL(file.error().message);
-  const auto identity = skep::drivers::read_note(*file);
+  const auto identity = skep::host::read_note(*file);
   if (!identity) FAIL(identity.error().message);
   CHECK(identity->id == "fake-behaviour");
   CHECK(identity->version == "1.0");
@@ -124,7 +124,7 @@ TEST_CASE("a pinned hash lets only that content in") {
   const std::string path = folder.copy_of("fake-behaviour");
   const Result<CheckedFile> file = CheckedFile::open(path, std::nullopt);
   REQUIRE(file.has_value());
-  const std::string hash = skep::drivers::sha256_of(file->descriptor()).value();
+  const std::string hash = skep::host::sha256_of(file->descriptor()).value();
   CHECK(hash.size() == 64);
   CHECK(refusal(path, hash) == "loaded");
   CHECK(refusal(path, std::string(64, '0')) == "bad_hash");

@@ -132,7 +132,7 @@ class Driver {
 
   const skep_host* host() const noexcept { return host_; }
   void log(int32_t level, std::string_view message) const noexcept {
-    host_->log(host_, level, view(message));
+    host_->log(host_, nullptr, level, view(message));
   }
 
   template <class D>
@@ -187,7 +187,7 @@ void run_owned(Call call, skep_op* operation, Method&& method) noexcept {
     if (here.left_open) {
       host->complete(host, operation, code, view(""), view(text));
     } else {
-      host->log(host, SKEP_LOG_ERROR, view(text));
+      host->log(host, operation, SKEP_LOG_ERROR, view(text));
     }
   };
   try {

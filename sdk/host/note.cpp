@@ -4,7 +4,7 @@
 // walks the program headers (PT_NOTE), because section headers may be stripped. Every offset in the
 // file is checked against its size: the file is somebody else's.
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/drivers/plugin_note.hpp"
+#include "sdk/host/note.hpp"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -26,7 +26,7 @@
 
 #include "skep/abi.h"
 
-namespace skep::drivers {
+namespace skep::host {
 namespace {
 
 constexpr uint16_t program_headers_max = 256;          // real libraries have about ten
@@ -369,4 +369,4 @@ Result<PluginIdentity> parse_note(std::string_view text, std::string_view path) 
   return identity;
 }
 
-}  // namespace skep::drivers
+}  // namespace skep::host

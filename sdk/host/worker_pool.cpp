@@ -1,10 +1,10 @@
 // The pool's one loop, and how it ends.
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/drivers/worker_pool.hpp"
+#include "sdk/host/worker_pool.hpp"
 
 #include <utility>
 
-namespace skep::drivers {
+namespace skep::host {
 
 WorkerPool::~WorkerPool() {
   for (std::thread& thread : threads_) thread.join();
@@ -68,4 +68,4 @@ void WorkerPool::serve() {
   }
 }
 
-}  // namespace skep::drivers
+}  // namespace skep::host

@@ -19,7 +19,7 @@
 
 #include "core/model/result.hpp"
 
-namespace skep::drivers {
+namespace skep::host {
 
 struct PluginIdentity {
   uint32_t abi_major = 0;
@@ -68,4 +68,4 @@ Result<PluginIdentity> parse_note(std::string_view text, std::string_view path);
 // SHA-256 of an open file as 64 lower-case hex digits.
 Result<std::string> sha256_of(int descriptor);
 
-}  // namespace skep::drivers
+}  // namespace skep::host

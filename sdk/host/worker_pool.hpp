@@ -16,7 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace skep::drivers {
+namespace skep::host {
 
 class WorkerPool {
  public:
@@ -52,4 +52,4 @@ class WorkerPool {
   bool closed_ = false;
 };
 
-}  // namespace skep::drivers
+}  // namespace skep::host

@@ -1,0 +1,111 @@
+// A driver in a process of its own, seen from the host: spawned, spoken to over a socketpair,
+// watched, ended.
+//
+// No thread and no loop of its own: the owner waits until `descriptor()` is readable (or writable,
+// when `wants_to_write()`) and calls `turn()`; everything the driver said since comes as a call of
+// HelperEvents from there. So the daemon puts it on its Asio loop, and the conformance kit polls
+// it. All calls on one thread, but spawn().
+//
+// The helper dies with its host: by the death signal, by the end of the socket, whichever comes
+// first. A helper that died is found by the end of its socket, at once; `lost` then says how
+// (signal or exit code), and nothing more comes from this object.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/model/result.hpp"
+#include "sdk/host/catalog.hpp"
+#include "sdk/host/instance.hpp"
+#include "sdk/host/note.hpp"
+
+namespace skep::host {
+
+struct HelperLimits {
+  int64_t address_space_bytes = int64_t{512} << 20;  // RLIMIT_AS; 0: none
+  int64_t open_files = 1024;                         // RLIMIT_NOFILE
+  bool core_dump = false;
+  std::string cgroup;  // folder of a cgroup to enter before the library is mapped; empty: none
+};
+
+struct HelperOptions {
+  std::string program;  // path of skep-plugin-host
+  std::string name;     // for messages and the process's name
+  HelperLimits limits;
+  int32_t log_level = SKEP_LOG_INFO;
+  bool debug = false;  // map the path itself instead of a sealed copy, so that gdb finds symbols
+  HostShape shape;     // for tests of older hosts
+};
+
+// What comes from the helper. Texts are borrowed for the call. The events of one operation come in
+// order.
+class HelperEvents {
+ public:
+  virtual ~HelperEvents() = default;
+  // The library is mapped and an instance stands; calls may be made. `missing` are the operations
+  // of the interfaces it names that its tables lack.
+  virtual void ready(const std::vector<const Operation*>& present, std::string_view config_schema,
+                     std::string_view options_schema, uint32_t flags) = 0;
+  // The library was refused (rule-42 sentence); the helper ends by itself.
+  virtual void refused(Error reason) = 0;
+  virtual void completed(uint64_t number, skep_status status, std::string_view reply,
+                         std::string_view error) = 0;
+  virtual void emitted(uint64_t number, std::string_view item) = 0;
+  virtual void logged(uint64_t number, int32_t level, std::string_view message) = 0;
+  // One line of its standard error.
+  virtual void printed(std::string_view line) = 0;
+  virtual void metric(std::string_view name, int64_t value, bool set) = 0;
+  // The process has ended, or broke the protocol and was killed; `how` is for a person: "killed by
+  // signal 11 (Segmentation fault)", "exited with code 0". Last of all events; calls in flight are
+  // the owner's to end.
+  virtual void lost(std::string_view how) = 0;
+};
+
+class Helper {
+ public:
+  // Starts the process from the one permanent thread that spawns (the death signal is tied to the
+  // thread) and hands the file over; returns before the library is mapped. [any thread] `events`
+  // outlives the object.
+  static Result<std::unique_ptr<Helper>> spawn(const CheckedFile& file,
+                                               const PluginIdentity& identity,
+                                               const HelperOptions& options, HelperEvents& events);
+  // Kills the process if it still runs, and reaps it.
+  ~Helper();
+  Helper(const Helper&) = delete;
+  Helper& operator=(const Helper&) = delete;
+
+  pid_t pid() const;
+  int descriptor() const;       // to poll; readable: call turn()
+  bool wants_to_write() const;  // poll for writable too
+  void turn();                  // reads and writes what can be without blocking, calls HelperEvents
+
+  // Begins an operation. `number` is the caller's, never reused. `key` orders calls in the helper
+  // (empty: may overlap everything). `deadline_ms` is CLOCK_MONOTONIC, no_deadline for none. The
+  // helper runs it; its end comes as completed(), or as lost() for all of them. Never blocks; what
+  // the socket does not take is kept.
+  void call(const Operation& operation, uint64_t number, std::string_view key, int64_t deadline_ms,
+            std::string_view request);
+  void cancel(uint64_t number);
+  void set_log_level(int32_t level);
+  // Asks it to destroy the instance and exit; lost("exited with code 0") follows. The owner sets
+  // the patience and calls kill() when it is over.
+  void end();
+  void kill();  // SIGKILL; lost() follows from turn()
+
+ private:
+  struct Parts;
+  explicit Helper(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+// The one thread that spawns helpers, started on first use and kept for the life of the process;
+// exposed for the test that shows why it exists.
+
+}  // namespace skep::host
