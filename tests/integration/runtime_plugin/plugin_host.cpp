@@ -70,7 +70,7 @@ skep_host Plugin::make_host() {
   host.abi_major = SKEP_ABI_MAJOR;
   host.abi_minor = SKEP_ABI_MINOR;
   host.get_extension = [](const skep_host*, const char*) -> const void* { return nullptr; };
-  host.log = [](const skep_host*, int32_t level, skep_str message) {
+  host.log = [](const skep_host*, skep_op*, int32_t level, skep_str message) {
     if (level >= SKEP_LOG_ERROR) std::fprintf(stderr, "driver: %s\n", text(message).c_str());
   };
   host.complete = [](const skep_host*, skep_op* op, skep_status status, skep_str reply,
