@@ -34,7 +34,9 @@ struct Operation {
   std::string_view interface;  // "skep.volume/1"; NUL-terminated
   std::string_view name;       // "publish", the name of the field
   uint32_t offset = 0;         // of the skep_call in the table, bytes
-  std::string_view key;        // the member of the request that names the object; empty: none
+  // The member of the request that names the object; empty: none, or (signal) on purpose no order.
+  // Orders the calls of effect `changes` alone.
+  std::string_view key;
   Effect effect = Effect::reads;
   bool required = true;          // a driver of the kind must have it
   int64_t deadline_ms = 30'000;  // the host's default; no_deadline for none
@@ -58,8 +60,7 @@ const Interface* find_interface(std::string_view id);
 const Operation* find_operation(std::string_view interface, std::string_view name);
 
 // The operation at this place; for callers that know which they want:
-//     operation_at(SKEP_VOLUME_1, offsetof(skep_volume_1, publish)), spelled SKEP_OPERATION(VOLUME,
-//     volume, publish).
+//     SKEP_OPERATION(SKEP_VOLUME_1, skep_volume_1, publish)
 // Requires that it exists.
 const Operation& operation_at(std::string_view interface, uint32_t offset);
 

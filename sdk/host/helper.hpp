@@ -1,10 +1,10 @@
 // A driver in a process of its own, seen from the host: spawned, spoken to over a socketpair,
 // watched, ended.
 //
-// No thread and no loop of its own: the owner waits until `descriptor()` is readable (or writable,
-// when `wants_to_write()`) and calls `turn()`; everything the driver said since comes as a call of
-// HelperEvents from there. So the daemon puts it on its Asio loop, and the conformance kit polls
-// it. All calls on one thread, but spawn().
+// No thread and no loop of its own: the owner waits until `descriptor()` is readable and calls
+// `turn()`; everything the driver said since comes as a call of HelperEvents from there. So the
+// daemon puts it on its Asio loop, and the conformance kit polls it. All calls on one thread, but
+// spawn(). No event comes from anywhere but turn().
 //
 // The helper dies with its host: by the death signal, by the end of the socket, whichever comes
 // first. A helper that died is found by the end of its socket, at once; `lost` then says how
@@ -49,8 +49,8 @@ struct HelperOptions {
 class HelperEvents {
  public:
   virtual ~HelperEvents() = default;
-  // The library is mapped and an instance stands; calls may be made. `missing` are the operations
-  // of the interfaces it names that its tables lack.
+  // The library is mapped and an instance stands; calls may be made. `present` are the operations
+  // of the catalog that the driver has.
   virtual void ready(const std::vector<const Operation*>& present, std::string_view config_schema,
                      std::string_view options_schema, uint32_t flags) = 0;
   // The library was refused (rule-42 sentence); the helper ends by itself.
@@ -82,9 +82,11 @@ class Helper {
   Helper& operator=(const Helper&) = delete;
 
   pid_t pid() const;
-  int descriptor() const;       // to poll; readable: call turn()
-  bool wants_to_write() const;  // poll for writable too
-  void turn();                  // reads and writes what can be without blocking, calls HelperEvents
+  int descriptor() const;  // to poll; readable: call turn(). Never to be read or written by others
+  // Reads and writes what can be without blocking, and calls HelperEvents. One turn takes a bounded
+  // amount, so that a driver that talks without end starves nobody; the descriptor then stays
+  // readable. An event may call any function of this object but the destructor.
+  void turn();
 
   // Begins an operation. `number` is the caller's, never reused. `key` orders calls in the helper
   // (empty: may overlap everything). `deadline_ms` is CLOCK_MONOTONIC, no_deadline for none. The
