@@ -43,7 +43,7 @@ FLOORS = [
     (r"cli/", r"(plugins|tests)/", "the command line knows no plugin"),
     (r"(plugins|sdk/include|sdk/examples|sdk/templates)/", r"(core|daemon|cli|tests|sdk/host|sdk/conformance)/",
      "drivers stand on the contract alone"),
-    (r"sdk/(host|conformance)/", r"(core/(?!model/(result|expected)\.hpp)|daemon/|cli/|tests/)",
+    (r"sdk/(host|conformance|schema)/", r"(core/(?!model/(result|expected)\.hpp)|daemon/|cli/|tests/)",
      "hosts of drivers stand on the contract, and on how the house says that something went wrong"),
     (r"sdk/", r"plugins/", "the contract knows no driver"),
 ]

@@ -1,0 +1,13 @@
+# Writes the schema files FILES (comma-separated) as one C++ source OUTPUT: a table of texts, in that order.
+string(REPLACE "," ";" files "${FILES}")
+set(text "// Made by sdk/schema/embed.cmake from the files beside it.\n#include \"sdk/schema/schemas.hpp\"\n\n")
+string(APPEND text "namespace skep::schema::embedded {\n\nextern const std::string_view texts[];\n")
+string(APPEND text "extern const unsigned count;\n\nconst std::string_view texts[] = {\n")
+set(count 0)
+foreach(file IN LISTS files)
+  file(READ ${file} content)
+  string(APPEND text "R\"schema(${content})schema\",\n")
+  math(EXPR count "${count} + 1")
+endforeach()
+string(APPEND text "};\nconst unsigned count = ${count};\n\n}  // namespace skep::schema::embedded\n")
+file(WRITE ${OUTPUT} "${text}")
