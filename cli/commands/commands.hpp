@@ -13,9 +13,12 @@ void add_swarm_ca(const Command& group, const Session& session);   // swarm ca
 void add_snapshot_commands(Command root, const Session& session);  // snapshot save, restore
 void add_node_commands(Command root, const Session& session);      // node ...
 void add_service_commands(Command root, const Session& session);   // service ...
-void add_network_commands(Command root, const Session& session);   // network ls, inspect
-void add_event_commands(Command root, const Session& session);     // events
-void add_inspect_commands(Command root, const Session& session);   // inspect
+void add_plugin_commands(Command root, const Session& session);    // plugin ...
+void add_plugin_inspect(const Command& group, const Session& session);
+void add_plugin_new(const Command& group);
+void add_network_commands(Command root, const Session& session);  // network ls, inspect
+void add_event_commands(Command root, const Session& session);    // events
+void add_inspect_commands(Command root, const Session& session);  // inspect
 // "inspect" in the group of one kind, e.g. "image": nothing else is looked for.
 void add_inspect_of(Command parent, std::string_view kind, const Session& session);
 // These stand at the root and, as docker has it, under "container" and "image" too.

@@ -62,7 +62,21 @@ Status check_rights(const struct stat& status, const std::string& path, bool fol
   return {};
 }
 
-Status check_folders(const std::string& path) {
+Result<Place> judged(const std::string& path, bool folder) {
+  struct stat status {};
+  if (lstat(path.c_str(), &status) != 0) {
+    return fail(ErrorKind::denied,
+                fmt::format("not_a_file: {} can't be examined ({}); make it readable", path,
+                            errno_text(errno)));
+  }
+  return Place{.path = path,
+               .owner = status.st_uid,
+               .mode = status.st_mode & 07777,
+               .verdict = check_rights(status, path, folder)};
+}
+
+// From the one that holds `path` up to the root, with symbolic links followed.
+Result<std::vector<Place>> folders_of(const std::string& path) {
   std::error_code error;
   const std::filesystem::path real = std::filesystem::canonical(path, error);
   if (error) {
@@ -70,16 +84,18 @@ Status check_folders(const std::string& path) {
                 fmt::format("not_a_file: {} can't be resolved ({}); check the path of the plugin",
                             path, error.message()));
   }
+  std::vector<Place> folders;
   for (std::filesystem::path folder = real.parent_path();; folder = folder.parent_path()) {
-    struct stat status {};
-    if (lstat(folder.c_str(), &status) != 0) {
-      return fail(ErrorKind::denied,
-                  fmt::format("not_a_file: {} can't be examined ({}); make it readable",
-                              folder.string(), errno_text(errno)));
-    }
-    SKEP_TRY(check_rights(status, folder.string(), true));
-    if (folder == folder.root_path()) return {};
+    SKEP_TRY_ASSIGN(Place place, judged(folder.string(), true));
+    folders.push_back(std::move(place));
+    if (folder == folder.root_path()) return folders;
   }
+}
+
+Status check_folders(const std::string& path) {
+  SKEP_TRY_ASSIGN(const std::vector<Place> folders, folders_of(path));
+  for (const Place& folder : folders) SKEP_TRY(folder.verdict);
+  return {};
 }
 
 // All of `length` bytes at `offset`, or false.
@@ -305,24 +321,32 @@ Result<std::string> sha256_of(int descriptor) {
   return text;
 }
 
+Result<std::vector<Place>> places_of(const std::string& path) {
+  SKEP_TRY_ASSIGN(Place file, judged(path, false));
+  SKEP_TRY_ASSIGN(std::vector<Place> places, folders_of(path));
+  places.insert(places.begin(), std::move(file));
+  return places;
+}
+
 Result<PluginIdentity> read_note(const CheckedFile& file) {
-  SKEP_TRY_ASSIGN(const std::vector<Elf64_Phdr> headers,
-                  program_headers(file.descriptor(), file.path()));
+  return read_note(file.descriptor(), file.path());
+}
+
+Result<PluginIdentity> read_note(int descriptor, const std::string& path) {
+  SKEP_TRY_ASSIGN(const std::vector<Elf64_Phdr> headers, program_headers(descriptor, path));
   for (const Elf64_Phdr& header : headers) {
     if (header.p_type != PT_NOTE || header.p_filesz > note_segment_max) continue;
     std::string segment(header.p_filesz, '\0');
-    if (!read_at(file.descriptor(), segment.data(), segment.size(), header.p_offset)) {
+    if (!read_at(descriptor, segment.data(), segment.size(), header.p_offset)) {
       return fail(ErrorKind::invalid,
-                  fmt::format("not_elf: {} is cut short; install it again", file.path()));
+                  fmt::format("not_elf: {} is cut short; install it again", path));
     }
-    if (const std::optional<std::string> text = find_note(segment)) {
-      return parse_note(*text, file.path());
-    }
+    if (const std::optional<std::string> text = find_note(segment)) return parse_note(*text, path);
   }
   return fail(ErrorKind::invalid,
               fmt::format("no_note: {} carries no skep note, so it is no plugin; its author adds "
                           "SKEP_DECLARE_NOTE",
-                          file.path()));
+                          path));
 }
 
 Result<PluginIdentity> parse_note(std::string_view text, std::string_view path) {

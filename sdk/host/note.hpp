@@ -58,9 +58,23 @@ class CheckedFile {
   bool sealed_ = false;
 };
 
+// One place on the way to a plugin: the file, or a folder above it.
+struct Place {
+  std::string path;
+  uint32_t owner = 0;  // user id
+  uint32_t mode = 0;   // permission bits
+  Status verdict;      // whether owner and mode let a plugin be loaded from here
+};
+
+// The file, then every folder from its own up to the root. The same judgement as CheckedFile::open,
+// for a person who wants to see all of it at once.
+Result<std::vector<Place>> places_of(const std::string& path);
+
 // Reads the note. Refuses what this host cannot load: another machine, another ABI major, a plugin
 // that needs a newer host. `file` is only read.
 Result<PluginIdentity> read_note(const CheckedFile& file);
+// The same of a file that is only looked at and never loaded. `path` is for messages.
+Result<PluginIdentity> read_note(int descriptor, const std::string& path);
 
 // The same for a note's text, "abi=1.0;host=0;id=..;ver=..;ifs=..". `path` is for the message.
 Result<PluginIdentity> parse_note(std::string_view text, std::string_view path);
