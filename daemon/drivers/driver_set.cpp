@@ -34,10 +34,6 @@ Probe read_probe(const json& document) {
   return probe;
 }
 
-const skep_base_1* base_table(const Plugin& plugin) {
-  return static_cast<const skep_base_1*>(plugin.interface(SKEP_BASE_1));
-}
-
 }  // namespace
 
 // The plugin is declared before its clients, so that it goes after them.
@@ -71,10 +67,10 @@ asio::awaitable<void> DriverSet::Member::load(PluginConfig config, PluginPlace p
     plugin.reset();
     co_return;
   }
-  if (plugin->interface(SKEP_RUNTIME_1) != nullptr) {
+  if (plugin->has(SKEP_RUNTIME_1)) {
     runtime = std::make_unique<RuntimeDriver>(*plugin);
   }
-  if (plugin->interface(SKEP_NETWORK_1) != nullptr) {
+  if (plugin->has(SKEP_NETWORK_1)) {
     network = std::make_unique<NetworkDriver>(*plugin);
   }
   co_await probe();
@@ -84,8 +80,8 @@ asio::awaitable<void> DriverSet::Member::probe() {
   if (!plugin) co_return;
   CallOptions options;
   options.deadline_ms = probe_deadline_ms;
-  const skep_call function = SKEP_DRIVER_CALL(base_table(*plugin), skep_base_1, probe);
-  const Result<Probe> probe = co_await ask(*plugin, function, std::string(), std::string("{}"),
+  const host::Operation& operation = SKEP_OPERATION(SKEP_BASE_1, skep_base_1, probe);
+  const Result<Probe> probe = co_await ask(*plugin, operation, std::string(), std::string("{}"),
                                            std::move(options), &read_probe);
   state.probe = probe ? probe->state : ProbeState::broken;
   state.reason = probe ? probe->reason : probe.error().message;
@@ -176,8 +172,8 @@ asio::awaitable<void> DriverSet::shutdown() {
     if (!member->plugin) continue;
     CallOptions options;
     options.deadline_ms = shutdown_deadline_ms;
-    const skep_call function = SKEP_DRIVER_CALL(base_table(*member->plugin), skep_base_1, shutdown);
-    const Status ended = co_await tell(*member->plugin, function, std::string(), std::string("{}"),
+    const host::Operation& operation = SKEP_OPERATION(SKEP_BASE_1, skep_base_1, shutdown);
+    const Status ended = co_await tell(*member->plugin, operation, std::string(), std::string("{}"),
                                        std::move(options));
     if (!ended) member->state.reason = ended.error().message;
   }

@@ -17,10 +17,6 @@ namespace asio = boost::asio;
 
 constexpr int64_t network_deadline_ms = 10'000;
 
-const skep_network_1* table(const Plugin& plugin) {
-  return static_cast<const skep_network_1*>(plugin.interface(SKEP_NETWORK_1));
-}
-
 CallOptions usual() {
   CallOptions options;
   options.deadline_ms = network_deadline_ms;
@@ -85,13 +81,12 @@ std::vector<std::string> read_drift(const json& document) {
 
 }  // namespace
 
-#define NETWORK_CALL(field) SKEP_DRIVER_CALL(table(*plugin_), skep_network_1, field)
+#define NETWORK_CALL(field) SKEP_OPERATION(SKEP_NETWORK_1, skep_network_1, field)
 
 NetworkDriver::NetworkDriver(Plugin& plugin) : plugin_(&plugin) {}
 
 asio::awaitable<Result<std::string>> NetworkDriver::capabilities() {
-  const auto* base = static_cast<const skep_base_1*>(plugin_->interface(SKEP_BASE_1));
-  return plugin_->call(SKEP_DRIVER_CALL(base, skep_base_1, capabilities), {}, "{}", usual());
+  return plugin_->call(SKEP_OPERATION(SKEP_BASE_1, skep_base_1, capabilities), {}, "{}", usual());
 }
 
 asio::awaitable<Result<CreatedNetwork>> NetworkDriver::create(NetworkRequest request) {

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -32,7 +33,7 @@ constexpr std::chrono::milliseconds end_patience{5'000};  // for a driver to let
 
 // Runs the driver's function for one operation, on a worker. Whatever it does, the operation has an
 // end or a driver that promised one.
-void perform(HostTable& table, const std::shared_ptr<Operation>& operation, skep_call function,
+void perform(HostTable& table, const std::shared_ptr<PendingCall>& operation, skep_call function,
              void* self) {
   const uint64_t number = operation->number;
   if (operation->cancelled) {
@@ -65,7 +66,7 @@ void perform(HostTable& table, const std::shared_ptr<Operation>& operation, skep
 // destroyed - tells the driver, and cuts the way back to an executor that may soon be gone.
 class Waiting {
  public:
-  Waiting(std::shared_ptr<Operation> operation, asio::steady_timer& alarm)
+  Waiting(std::shared_ptr<PendingCall> operation, asio::steady_timer& alarm)
       : operation_(std::move(operation)) {
     operation_->alarm = &alarm;
   }
@@ -80,7 +81,7 @@ class Waiting {
   Waiting& operator=(const Waiting&) = delete;
 
  private:
-  std::shared_ptr<Operation> operation_;
+  std::shared_ptr<PendingCall> operation_;
 };
 
 Status make_folder(const std::string& path) {
@@ -95,7 +96,7 @@ Status make_folder(const std::string& path) {
 
 // Everything a call needs, without the Plugin: it may be destroyed while the coroutine still
 // sleeps.
-asio::awaitable<Result<std::string>> wait_for(std::shared_ptr<Operation> operation,
+asio::awaitable<Result<std::string>> wait_for(std::shared_ptr<PendingCall> operation,
                                               int64_t deadline_ms, std::string plugin) {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   asio::steady_timer alarm(executor, asio::steady_timer::time_point::max());
@@ -140,8 +141,8 @@ asio::awaitable<Status> Plugin::configure(PluginPlace place) {
   const std::string data_dir = place.data_dir + "/plugins/" + host_->config.name;
   SKEP_CO_TRY(make_folder(run_dir));
   SKEP_CO_TRY(make_folder(data_dir));
-  const auto* base = static_cast<const skep_base_1*>(interface(SKEP_BASE_1));
-  if (!SKEP_HAS(base, skep_base_1, configure)) {
+  const host::Operation& operation = SKEP_OPERATION(SKEP_BASE_1, skep_base_1, configure);
+  if (!has(operation)) {
     co_return fail(ErrorKind::invalid, fmt::format("init_failed: {} has no {}; install it again",
                                                    host_->config.path, SKEP_BASE_1));
   }
@@ -160,16 +161,18 @@ asio::awaitable<Status> Plugin::configure(PluginPlace place) {
   request["plugin_dir"] = plugin_dir;
   std::string document = request.dump(-1, ' ', false, json::error_handler_t::replace);
   Result<std::string> reply =
-      co_await call(base->configure, std::string(), std::move(document), CallOptions());
+      co_await call(operation, std::string(), std::move(document), CallOptions());
   if (!reply) co_return fail(reply.error().within("plugin " + host_->config.name));
   co_return Status();
 }
 
-asio::awaitable<Result<std::string>> Plugin::call(skep_call function, std::string key,
+asio::awaitable<Result<std::string>> Plugin::call(const host::Operation& operation, std::string key,
                                                   std::string request, CallOptions options) {
+  const skep_call function = host_->find(operation);
   if (function == nullptr) {
     co_return fail(ErrorKind::unimplemented,
-                   "driver " + host_->identity.id + " lacks this operation");
+                   fmt::format("driver {} does not implement {} {}", host_->identity.id,
+                               operation.interface, operation.name));
   }
   if (key.size() > SKEP_ID_MAX) {
     co_return fail(
@@ -184,21 +187,25 @@ asio::awaitable<Result<std::string>> Plugin::call(skep_call function, std::strin
   const int64_t deadline_ms = options.deadline_ms;
   HostTable* table = host_->table;
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  std::shared_ptr<Operation> operation =
+  std::shared_ptr<PendingCall> pending =
       table->begin(executor, std::move(request), std::move(options));
   void* self = host_->instance->self;
-  const bool taken = host_->workers->run(std::move(key), [table, operation, function, self] {
-    perform(*table, operation, function, self);
+  const bool taken = host_->workers->run(std::move(key), [table, pending, function, self] {
+    perform(*table, pending, function, self);
   });
   if (!taken) {
-    table->finish(operation->number, fail(ErrorKind::cancelled, "the driver is being ended"));
+    table->finish(pending->number, fail(ErrorKind::cancelled, "the driver is being ended"));
   }
   std::string plugin = host_->identity.id;
-  co_return co_await wait_for(std::move(operation), deadline_ms, std::move(plugin));
+  co_return co_await wait_for(std::move(pending), deadline_ms, std::move(plugin));
 }
 
-const void* Plugin::interface(const char* id) const {
-  return host_->instance->get_interface(host_->instance->self, id);
+bool Plugin::has(const host::Operation& operation) const {
+  return host_->find(operation) != nullptr;
+}
+bool Plugin::has(std::string_view interface) const {
+  const std::vector<std::string>& all = host_->identity.interfaces;
+  return std::find(all.begin(), all.end(), interface) != all.end();
 }
 
 const PluginIdentity& Plugin::identity() const {

@@ -24,6 +24,7 @@
 
 #include "core/model/result.hpp"
 #include "daemon/drivers/plugin_config.hpp"
+#include "sdk/host/catalog.hpp"
 #include "sdk/host/note.hpp"
 #include "sdk/host/worker_pool.hpp"
 #include "skep/abi.h"
@@ -37,7 +38,7 @@ using host::WorkerPool;
 class PluginHost;  // the host side of the ABI, in plugin_host.hpp
 
 inline constexpr int64_t call_deadline_ms_default = 30'000;
-inline constexpr int64_t no_deadline = -1;
+using host::no_deadline;
 
 struct CallOptions {
   // Milliseconds from now until the caller gives up with ErrorKind::deadline; no_deadline for none.
@@ -68,11 +69,16 @@ class Plugin {
   // object; empty: may overlap everything. Only on a single-threaded executor. Cancelling the
   // coroutine asks the driver to end early and gives ErrorKind::cancelled at once; so does a passed
   // deadline with ErrorKind::deadline. Either way the object must be read again before it is used.
-  boost::asio::awaitable<Result<std::string>> call(skep_call function, std::string key,
-                                                   std::string request, CallOptions options);
+  // ErrorKind::unimplemented when the driver lacks it. `operation` must outlive the call, as those
+  // of the catalog do.
+  boost::asio::awaitable<Result<std::string>> call(const host::Operation& operation,
+                                                   std::string key, std::string request,
+                                                   CallOptions options);
 
-  // The table of an interface, or nullptr. Valid while the plugin lives; test fields with SKEP_HAS.
-  const void* interface(const char* id) const;
+  // Whether the driver has this operation.
+  bool has(const host::Operation& operation) const;
+  // Whether it names this interface ("skep.volume/1").
+  bool has(std::string_view interface) const;
 
   const PluginIdentity& identity() const;
   const PluginConfig& config() const;

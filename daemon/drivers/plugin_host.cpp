@@ -14,6 +14,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/dll/shared_library.hpp>
 #include <chrono>
+#include <cstring>
 #include <utility>
 
 namespace skep::drivers {
@@ -122,9 +123,9 @@ HostTable::HostTable(std::string plugin_id) : plugin_id_(std::move(plugin_id)) {
            &host_log,         &log_level,     &complete,      &emit, &cancelled, &deadline_ms};
 }
 
-std::shared_ptr<Operation> HostTable::begin(boost::asio::any_io_executor executor,
-                                            std::string request, CallOptions options) {
-  auto operation = std::make_shared<Operation>();
+std::shared_ptr<PendingCall> HostTable::begin(boost::asio::any_io_executor executor,
+                                              std::string request, CallOptions options) {
+  auto operation = std::make_shared<PendingCall>();
   operation->request = std::move(request);
   operation->on_item = std::move(options.on_item);
   operation->executor = std::move(executor);
@@ -139,7 +140,7 @@ std::shared_ptr<Operation> HostTable::begin(boost::asio::any_io_executor executo
   return operation;
 }
 
-std::shared_ptr<Operation> HostTable::find(uint64_t number) {
+std::shared_ptr<PendingCall> HostTable::find(uint64_t number) {
   const std::lock_guard lock(mutex_);
   const auto found = operations_.find(number);
   return found == operations_.end() ? nullptr : found->second;
@@ -148,7 +149,7 @@ std::shared_ptr<Operation> HostTable::find(uint64_t number) {
 namespace {
 
 // Hands the outcome to whoever waits, on their executor; nobody waiting is fine.
-void deliver(const std::shared_ptr<Operation>& operation, Result<std::string> outcome) {
+void deliver(const std::shared_ptr<PendingCall>& operation, Result<std::string> outcome) {
   const std::lock_guard lock(operation->mutex);
   if (!operation->executor) return;
   boost::asio::post(operation->executor, [operation, outcome = std::move(outcome)]() mutable {
@@ -161,7 +162,7 @@ void deliver(const std::shared_ptr<Operation>& operation, Result<std::string> ou
 }  // namespace
 
 bool HostTable::finish(uint64_t number, Result<std::string> outcome) {
-  std::shared_ptr<Operation> operation;
+  std::shared_ptr<PendingCall> operation;
   {
     const std::lock_guard lock(mutex_);
     const auto found = operations_.find(number);
@@ -232,7 +233,7 @@ void HostTable::complete(const skep_host* host, skep_op* op, skep_status status,
 
 int32_t HostTable::emit(const skep_host* host, skep_op* op, skep_str item) {
   HostTable& table = table_of(host);
-  const std::shared_ptr<Operation> operation = table.find(number_of(op));
+  const std::shared_ptr<PendingCall> operation = table.find(number_of(op));
   if (!operation) {
     table.log(SKEP_LOG_ERROR,
               fmt::format("plugin misbehaving: an item came for operation {}, which has ended",
@@ -254,12 +255,12 @@ int32_t HostTable::emit(const skep_host* host, skep_op* op, skep_str item) {
 }
 
 int32_t HostTable::cancelled(const skep_host* host, skep_op* op) {
-  const std::shared_ptr<Operation> operation = table_of(host).find(number_of(op));
+  const std::shared_ptr<PendingCall> operation = table_of(host).find(number_of(op));
   return !operation || operation->cancelled ? 1 : 0;
 }
 
 int64_t HostTable::deadline_ms(const skep_host* host, skep_op* op) {
-  const std::shared_ptr<Operation> operation = table_of(host).find(number_of(op));
+  const std::shared_ptr<PendingCall> operation = table_of(host).find(number_of(op));
   return operation ? operation->deadline_ms : no_deadline;
 }
 
@@ -304,6 +305,19 @@ Result<std::unique_ptr<PluginHost>> PluginHost::load(PluginConfig config, Plugin
   }
   host->workers = std::make_unique<WorkerPool>(workers_max);
   return host;
+}
+
+// Every table begins with its size, and a function is a pointer at its offset.
+skep_call PluginHost::find(const host::Operation& operation) const {
+  const auto* functions =
+      static_cast<const char*>(instance->get_interface(instance->self, operation.interface.data()));
+  if (functions == nullptr) return nullptr;
+  uint32_t size = 0;
+  std::memcpy(&size, functions, sizeof(size));
+  skep_call function = nullptr;
+  if (size < operation.offset + sizeof(function)) return nullptr;
+  std::memcpy(&function, functions + operation.offset, sizeof(function));
+  return function;
 }
 
 }  // namespace skep::drivers

@@ -2,9 +2,9 @@
 //
 // Threads: `complete`, `emit`, `cancelled`, `deadline_ms` and `log` come from any thread, also
 // after the instance was destroyed; therefore a HostTable is never freed. The coroutine that waits
-// lives on the loop. What they share is one Operation, under its own mutex; everything that touches
-// the coroutine is posted to its executor, and the executor is forgotten as soon as the coroutine
-// stops waiting.
+// lives on the loop. What they share is one PendingCall, under its own mutex; everything that
+// touches the coroutine is posted to its executor, and the executor is forgotten as soon as the
+// coroutine stops waiting.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -30,7 +30,7 @@
 namespace skep::drivers {
 
 // One call on its way.
-struct Operation {
+struct PendingCall {
   // Set once, before anyone else knows the operation.
   uint64_t number = 0;
   int64_t deadline_ms = no_deadline;  // CLOCK_MONOTONIC
@@ -57,8 +57,8 @@ class HostTable {
   const skep_host* host() const { return &host_; }
 
   // [any thread], all of them.
-  std::shared_ptr<Operation> begin(boost::asio::any_io_executor executor, std::string request,
-                                   CallOptions options);
+  std::shared_ptr<PendingCall> begin(boost::asio::any_io_executor executor, std::string request,
+                                     CallOptions options);
   // Ends operation `number`; false when there is none such (any more).
   bool finish(uint64_t number, Result<std::string> outcome);
   // Marks every operation as cancelled and ends the waiting for it.
@@ -68,7 +68,7 @@ class HostTable {
   void log(int32_t level, std::string_view message) const;
 
  private:
-  std::shared_ptr<Operation> find(uint64_t number);
+  std::shared_ptr<PendingCall> find(uint64_t number);
 
   static const void* get_extension(const skep_host* host, const char* id);
   static void host_log(const skep_host* host, skep_op* op, int32_t level, skep_str message);
@@ -84,7 +84,7 @@ class HostTable {
   std::mutex mutex_;
   std::condition_variable idle_;
   uint64_t last_number_ = 0;
-  std::unordered_map<uint64_t, std::shared_ptr<Operation>> operations_;
+  std::unordered_map<uint64_t, std::shared_ptr<PendingCall>> operations_;
 };
 
 // A loaded library with one instance of it and the threads that call it.
@@ -93,6 +93,9 @@ class PluginHost {
   // Loads what `file` holds and makes an instance. The library stays mapped for ever.
   static Result<std::unique_ptr<PluginHost>> load(PluginConfig config, PluginIdentity identity,
                                                   CheckedFile file);
+
+  // The function of the operation, or nullptr: interface absent, table too short, or not set.
+  skep_call find(const host::Operation& operation) const;
 
   PluginConfig config;
   PluginIdentity identity;

@@ -23,16 +23,6 @@ constexpr int64_t create_deadline_ms = 60'000;
 constexpr int64_t stop_extra_ms = 15'000;  // beyond the grace, for the kill and its aftermath
 constexpr int64_t image_remove_deadline_ms = 120'000;
 
-const skep_runtime_1* runtime_table(const Plugin& plugin) {
-  return static_cast<const skep_runtime_1*>(plugin.interface(SKEP_RUNTIME_1));
-}
-const skep_runtime_exec_1* exec_table(const Plugin& plugin) {
-  return static_cast<const skep_runtime_exec_1*>(plugin.interface(SKEP_RUNTIME_EXEC_1));
-}
-const skep_runtime_images_1* images_table(const Plugin& plugin) {
-  return static_cast<const skep_runtime_images_1*>(plugin.interface(SKEP_RUNTIME_IMAGES_1));
-}
-
 CallOptions within_ms(int64_t deadline_ms) {
   CallOptions options;
   options.deadline_ms = deadline_ms;
@@ -82,9 +72,9 @@ CallOptions stream_of(const Plugin& plugin, T (*decode)(const json&),
 
 }  // namespace
 
-#define RUNTIME_CALL(field) SKEP_DRIVER_CALL(runtime_table(*plugin_), skep_runtime_1, field)
-#define EXEC_CALL(field) SKEP_DRIVER_CALL(exec_table(*plugin_), skep_runtime_exec_1, field)
-#define IMAGES_CALL(field) SKEP_DRIVER_CALL(images_table(*plugin_), skep_runtime_images_1, field)
+#define RUNTIME_CALL(field) SKEP_OPERATION(SKEP_RUNTIME_1, skep_runtime_1, field)
+#define EXEC_CALL(field) SKEP_OPERATION(SKEP_RUNTIME_EXEC_1, skep_runtime_exec_1, field)
+#define IMAGES_CALL(field) SKEP_OPERATION(SKEP_RUNTIME_IMAGES_1, skep_runtime_images_1, field)
 
 RuntimeDriver::RuntimeDriver(Plugin& plugin) : plugin_(&plugin) {}
 

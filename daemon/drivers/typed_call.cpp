@@ -30,15 +30,14 @@ std::string to_text(const json& document) {
   return document.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-boost::asio::awaitable<Status> tell(Plugin& plugin, skep_call function, std::string key,
-                                    std::string request, CallOptions options) {
+boost::asio::awaitable<Status> tell(Plugin& plugin, const host::Operation& operation,
+                                    std::string key, std::string request, CallOptions options) {
   SKEP_CO_TRY(
-      co_await plugin.call(function, std::move(key), std::move(request), std::move(options)));
+      co_await plugin.call(operation, std::move(key), std::move(request), std::move(options)));
   co_return Status();
 }
 
 boost::asio::awaitable<Status> restore_object(Plugin& plugin, std::string id, std::string handle) {
-  const auto* base = static_cast<const skep_base_1*>(plugin.interface(SKEP_BASE_1));
   json request = json::object();
   request["id"] = id;
   request["handle"] = json::parse(handle, nullptr, false);
@@ -46,17 +45,16 @@ boost::asio::awaitable<Status> restore_object(Plugin& plugin, std::string id, st
     co_return fail(ErrorKind::invalid, "the stored handle of " + id + " is no JSON");
   }
   std::string document = to_text(request);
-  co_return co_await tell(plugin, SKEP_DRIVER_CALL(base, skep_base_1, restore), std::move(id),
+  co_return co_await tell(plugin, SKEP_OPERATION(SKEP_BASE_1, skep_base_1, restore), std::move(id),
                           std::move(document), CallOptions());
 }
 
 boost::asio::awaitable<Status> end_restore(Plugin& plugin, std::vector<std::string> ids) {
-  const auto* base = static_cast<const skep_base_1*>(plugin.interface(SKEP_BASE_1));
   json request = json::object();
   request["ids"] = ids;
   std::string document = to_text(request);
-  co_return co_await tell(plugin, SKEP_DRIVER_CALL(base, skep_base_1, restore_done), std::string(),
-                          std::move(document), CallOptions());
+  co_return co_await tell(plugin, SKEP_OPERATION(SKEP_BASE_1, skep_base_1, restore_done),
+                          std::string(), std::move(document), CallOptions());
 }
 
 }  // namespace skep::drivers

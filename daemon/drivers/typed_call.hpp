@@ -34,12 +34,12 @@ std::string to_text(const json& document);
 
 // The call, then T from its reply by `decode`.
 template <class T>
-boost::asio::awaitable<Result<T>> ask(Plugin& plugin, skep_call function, std::string key,
-                                      std::string request, CallOptions options,
+boost::asio::awaitable<Result<T>> ask(Plugin& plugin, const host::Operation& operation,
+                                      std::string key, std::string request, CallOptions options,
                                       T (*decode)(const json&)) {
   SKEP_CO_TRY_ASSIGN(
       const std::string reply,
-      co_await plugin.call(function, std::move(key), std::move(request), std::move(options)));
+      co_await plugin.call(operation, std::move(key), std::move(request), std::move(options)));
   T value{};
   SKEP_CO_TRY(
       read_document(plugin, reply, [&](const json& document) { value = decode(document); }));
@@ -47,15 +47,11 @@ boost::asio::awaitable<Result<T>> ask(Plugin& plugin, skep_call function, std::s
 }
 
 // The same where the reply says nothing.
-boost::asio::awaitable<Status> tell(Plugin& plugin, skep_call function, std::string key,
-                                    std::string request, CallOptions options);
+boost::asio::awaitable<Status> tell(Plugin& plugin, const host::Operation& operation,
+                                    std::string key, std::string request, CallOptions options);
 
 // skep.base/1, the same for every kind.
 boost::asio::awaitable<Status> restore_object(Plugin& plugin, std::string id, std::string handle);
 boost::asio::awaitable<Status> end_restore(Plugin& plugin, std::vector<std::string> ids);
 
 }  // namespace skep::drivers
-
-// The function of a table, or nullptr when the driver's table is too short or lacks it.
-#define SKEP_DRIVER_CALL(table, type, field) \
-  (SKEP_HAS(table, type, field) ? (table)->field : nullptr)

@@ -16,10 +16,10 @@
 namespace {
 
 using skep::Result;
-using skep::host::CheckedFile;
-using skep::host::parse_note;
 using skep::drivers::Plugin;
 using skep::drivers::PluginConfig;
+using skep::host::CheckedFile;
+using skep::host::parse_note;
 using skep::test::fake_plugin;
 
 class Folder {

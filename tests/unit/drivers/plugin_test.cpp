@@ -24,9 +24,23 @@ using skep::Result;
 using skep::drivers::CallOptions;
 using skep::drivers::Plugin;
 using skep::drivers::PluginConfig;
+using skep::host::Operation;
 using skep::test::fake_plugin;
 using skep::test::run;
 using Reply = Result<std::string>;
+
+// The operations of the fake, which no catalog knows.
+const Operation echo{SKEP_TEST_BEHAVIOUR, "echo", offsetof(skep_test_behaviour, echo), {}};
+const Operation echo_later{
+    SKEP_TEST_BEHAVIOUR, "echo_later", offsetof(skep_test_behaviour, echo_later), {}};
+const Operation fails{SKEP_TEST_BEHAVIOUR, "fails", offsetof(skep_test_behaviour, fails), {}};
+const Operation items{SKEP_TEST_BEHAVIOUR, "items", offsetof(skep_test_behaviour, items), {}};
+const Operation lies{SKEP_TEST_BEHAVIOUR, "lies", offsetof(skep_test_behaviour, lies), {}};
+const Operation order{SKEP_TEST_BEHAVIOUR, "order", offsetof(skep_test_behaviour, order), {}};
+const Operation sleeps{SKEP_TEST_BEHAVIOUR, "sleeps", offsetof(skep_test_behaviour, sleeps), {}};
+const Operation twice{SKEP_TEST_BEHAVIOUR, "twice", offsetof(skep_test_behaviour, twice), {}};
+const Operation until_cancelled{
+    SKEP_TEST_BEHAVIOUR, "until_cancelled", offsetof(skep_test_behaviour, until_cancelled), {}};
 
 std::unique_ptr<Plugin> open(const std::string& name) {
   PluginConfig config;
@@ -41,17 +55,15 @@ std::unique_ptr<Plugin> open(const std::string& name) {
 struct Fixture {
   asio::io_context loop;
   std::unique_ptr<Plugin> plugin = open("fake-behaviour");
-  const skep_test_behaviour* table =
-      static_cast<const skep_test_behaviour*>(plugin->interface(SKEP_TEST_BEHAVIOUR));
 
-  Reply call(skep_call function, CallOptions options = {}) {
-    return run(loop, plugin->call(function, "", "{\"a\":1}", std::move(options)));
+  Reply call(const Operation& operation, CallOptions options = {}) {
+    return run(loop, plugin->call(operation, "", "{\"a\":1}", std::move(options)));
   }
   // Starts a call; its reply lands in `replies`, in the order of completion.
-  void start(skep_call function, std::string key, std::string request, std::vector<Reply>& replies,
-             CallOptions options = {}) {
+  void start(const Operation& operation, std::string key, std::string request,
+             std::vector<Reply>& replies, CallOptions options = {}) {
     asio::co_spawn(loop,
-                   plugin->call(function, std::move(key), std::move(request), std::move(options)),
+                   plugin->call(operation, std::move(key), std::move(request), std::move(options)),
                    [&replies](std::exception_ptr error, Reply reply) {
                      if (error) std::rethrow_exception(error);
                      replies.push_back(std::move(reply));
@@ -68,40 +80,41 @@ CallOptions within_ms(int64_t milliseconds) {
 }  // namespace
 
 TEST_CASE_METHOD(Fixture, "a reply comes from inside the call or from a later thread") {
-  REQUIRE(table != nullptr);
-  CHECK(call(table->echo) == Reply("{\"a\":1}"));
-  CHECK(call(table->echo_later) == Reply("{\"a\":1}"));
+  CHECK(call(echo) == Reply("{\"a\":1}"));
+  CHECK(call(echo_later) == Reply("{\"a\":1}"));
 }
 
 TEST_CASE_METHOD(Fixture, "a driver's error keeps its kind, and a broken promise is internal") {
-  CHECK(call(table->fails).error().kind == ErrorKind::busy);
-  CHECK(call(table->lies).error().kind == ErrorKind::internal);
-  CHECK(call(nullptr).error().kind == ErrorKind::unimplemented);
+  CHECK(call(fails).error().kind == ErrorKind::busy);
+  CHECK(call(lies).error().kind == ErrorKind::internal);
+  CHECK(call(SKEP_OPERATION(SKEP_BASE_1, skep_base_1, dump)).error().kind ==
+        ErrorKind::unimplemented);
   const std::string large(SKEP_REQUEST_MAX + 1, 'x');
-  CHECK(run(loop, plugin->call(table->echo, "", large, {})).error().kind == ErrorKind::too_large);
+  CHECK(run(loop, plugin->call(echo, "", large, {})).error().kind == ErrorKind::too_large);
   const std::string key(SKEP_ID_MAX + 1, 'k');
-  CHECK(run(loop, plugin->call(table->echo, key, "{}", {})).error().kind == ErrorKind::invalid);
+  CHECK(run(loop, plugin->call(echo, key, "{}", {})).error().kind == ErrorKind::invalid);
 }
 
 TEST_CASE_METHOD(Fixture, "a second completion changes nothing") {
-  CHECK(call(table->twice) == Reply("\"first\""));
-  CHECK(call(table->echo) == Reply("{\"a\":1}"));
+  CHECK(call(twice) == Reply("\"first\""));
+  CHECK(call(echo) == Reply("{\"a\":1}"));
 }
 
 TEST_CASE("an exception that crosses is the call's error") {
   asio::io_context loop;
   const std::unique_ptr<Plugin> plugin = open("fake-throws");
-  const auto* base = static_cast<const skep_base_1*>(plugin->interface(SKEP_BASE_1));
-  const Reply thrown = run(loop, plugin->call(base->capabilities, "", "{}", {}));
+  const Reply thrown =
+      run(loop, plugin->call(SKEP_OPERATION(SKEP_BASE_1, skep_base_1, capabilities), "", "{}", {}));
   REQUIRE_FALSE(thrown.has_value());
   CHECK(thrown.error().message.find("over the wall") != std::string::npos);
-  const Reply number = run(loop, plugin->call(base->probe, "", "{}", {}));
+  const Reply number =
+      run(loop, plugin->call(SKEP_OPERATION(SKEP_BASE_1, skep_base_1, probe), "", "{}", {}));
   REQUIRE_FALSE(number.has_value());
   CHECK(number.error().kind == ErrorKind::internal);
 }
 
 TEST_CASE_METHOD(Fixture, "a passed deadline ends the wait and cancels the operation") {
-  const Reply reply = call(table->until_cancelled, within_ms(30));
+  const Reply reply = call(until_cancelled, within_ms(30));
   REQUIRE_FALSE(reply.has_value());
   CHECK(reply.error().kind == ErrorKind::deadline);
   // The driver's late answer goes nowhere, and the plugin ends without waiting for its patience.
@@ -113,7 +126,7 @@ TEST_CASE_METHOD(Fixture, "a passed deadline ends the wait and cancels the opera
 TEST_CASE_METHOD(Fixture, "cancelling the coroutine gives cancelled and tells the driver") {
   asio::cancellation_signal signal;
   std::optional<Reply> reply;
-  asio::co_spawn(loop, plugin->call(table->until_cancelled, "", "{}", within_ms(-1)),
+  asio::co_spawn(loop, plugin->call(until_cancelled, "", "{}", within_ms(-1)),
                  asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr, Reply value) {
                    reply = std::move(value);
                  }));
@@ -129,7 +142,7 @@ TEST_CASE_METHOD(Fixture, "cancelling the coroutine gives cancelled and tells th
 
 TEST_CASE_METHOD(Fixture, "ending a plugin wakes who waits for it") {
   std::vector<Reply> replies;
-  start(table->until_cancelled, "", "{}", replies, within_ms(-1));
+  start(until_cancelled, "", "{}", replies, within_ms(-1));
   asio::steady_timer later(loop, std::chrono::milliseconds(20));
   later.async_wait([&](const boost::system::error_code&) { plugin.reset(); });
   loop.run();
@@ -140,11 +153,9 @@ TEST_CASE_METHOD(Fixture, "ending a plugin wakes who waits for it") {
 
 TEST_CASE("a loop that goes before its plugin takes its waiting coroutines along") {
   std::unique_ptr<Plugin> plugin = open("fake-behaviour");
-  const auto* table =
-      static_cast<const skep_test_behaviour*>(plugin->interface(SKEP_TEST_BEHAVIOUR));
   {
     asio::io_context loop;
-    asio::co_spawn(loop, plugin->call(table->until_cancelled, "", "{}", within_ms(-1)),
+    asio::co_spawn(loop, plugin->call(until_cancelled, "", "{}", within_ms(-1)),
                    [](std::exception_ptr, Reply) {});
     loop.run_for(std::chrono::milliseconds(20));
   }
@@ -153,12 +164,12 @@ TEST_CASE("a loop that goes before its plugin takes its waiting coroutines along
 
 TEST_CASE_METHOD(Fixture, "calls with one key never overlap, others do") {
   std::vector<Reply> replies;
-  for (int i = 0; i < 4; ++i) start(table->sleeps, "same", "{}", replies);
+  for (int i = 0; i < 4; ++i) start(sleeps, "same", "{}", replies);
   loop.run();
   REQUIRE(replies.size() == 4);
   for (const Reply& reply : replies) CHECK(reply == Reply("1"));
   replies.clear();
-  for (int i = 0; i < 8; ++i) start(table->sleeps, "key" + std::to_string(i), "{}", replies);
+  for (int i = 0; i < 8; ++i) start(sleeps, "key" + std::to_string(i), "{}", replies);
   loop.restart();
   loop.run();
   REQUIRE(replies.size() == 8);
@@ -171,7 +182,7 @@ TEST_CASE_METHOD(Fixture, "calls with one key keep their order") {
   for (int i = 0; i < 200; ++i) {
     const std::string request = std::to_string(i) + ",";
     expected += request;
-    start(table->order, "same", request, replies);
+    start(order, "same", request, replies);
   }
   loop.run();
   REQUIRE(replies.size() == 200);
@@ -180,7 +191,7 @@ TEST_CASE_METHOD(Fixture, "calls with one key keep their order") {
 
 TEST_CASE_METHOD(Fixture, "a hundred calls at once use no more than the bounded threads") {
   std::vector<Reply> replies;
-  for (int i = 0; i < 100; ++i) start(table->sleeps, "", "{}", replies);
+  for (int i = 0; i < 100; ++i) start(sleeps, "", "{}", replies);
   loop.run();
   REQUIRE(replies.size() == 100);
   CHECK(std::stoi(*replies.back()) <= 32);
@@ -190,7 +201,7 @@ TEST_CASE_METHOD(Fixture, "items of a stream come in order and before its end") 
   std::vector<std::string> seen;
   CallOptions options;
   options.on_item = [&](std::string_view item) { seen.emplace_back(item); };
-  CHECK(call(table->items, std::move(options)) == Reply("\"end\""));
+  CHECK(call(items, std::move(options)) == Reply("\"end\""));
   REQUIRE(seen.size() == 100);
   for (size_t i = 0; i < seen.size(); ++i) CHECK(seen[i] == "{\"n\":" + std::to_string(i) + "}");
 }
