@@ -6,6 +6,9 @@
  * with a label of its own and of the node, and touches nothing without it.
  *
  * Times are RFC 3339 text in UTC with nanoseconds. Members marked ? may be absent.
+ *
+ * Capabilities: {"exec"?: BOOL, "images"?: BOOL, "tty"?: BOOL, "stats"?: BOOL, "init"?: BOOL}, each false
+ * where it is absent.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SKEP_RUNTIME_H
 #define SKEP_RUNTIME_H
