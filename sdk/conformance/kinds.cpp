@@ -1,0 +1,13 @@
+// The list of kinds.
+// SPDX-License-Identifier: Apache-2.0
+#include "sdk/conformance/kinds.hpp"
+
+#include "sdk/conformance/volume/volume_kind.hpp"
+
+namespace skep::conformance {
+
+std::vector<const Kind*> kinds() {
+  return {&volume_kind()};
+}
+
+}  // namespace skep::conformance

@@ -1,0 +1,11 @@
+// Volume cases: restart.
+// SPDX-License-Identifier: Apache-2.0
+#include "sdk/conformance/volume/volume_kind.hpp"
+
+namespace skep::conformance {
+
+std::vector<Case> volume_restart_cases() {
+  return {};
+}
+
+}  // namespace skep::conformance
