@@ -224,29 +224,6 @@ std::vector<std::string> split(std::string_view text, char separator) {
 
 }  // namespace
 
-CheckedFile::CheckedFile(std::string path, int descriptor)
-    : path_(std::move(path)), descriptor_(descriptor) {}
-
-CheckedFile::CheckedFile(CheckedFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      descriptor_(std::exchange(other.descriptor_, -1)),
-      sealed_(other.sealed_) {}
-
-CheckedFile& CheckedFile::operator=(CheckedFile&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(descriptor_, other.descriptor_);
-  std::swap(sealed_, other.sealed_);
-  return *this;
-}
-
-CheckedFile::~CheckedFile() {
-  if (descriptor_ >= 0) close(descriptor_);
-}
-
-std::string CheckedFile::load_path() const {
-  return sealed_ ? fmt::format("/proc/self/fd/{}", descriptor_) : path_;
-}
-
 Result<CheckedFile> CheckedFile::open(const std::string& path,
                                       const std::optional<std::string>& sha256) {
   if (!path.starts_with('/')) {
@@ -279,7 +256,7 @@ Result<CheckedFile> CheckedFile::open(const std::string& path,
 
   SKEP_TRY_ASSIGN(const int copy, sealed_copy(descriptor, path));
   CheckedFile sealed(path, copy);
-  sealed.sealed_ = true;
+  sealed.by_descriptor_ = true;
   SKEP_TRY_ASSIGN(const std::string found, sha256_of(copy));
   std::string wanted = *sha256;
   std::transform(wanted.begin(), wanted.end(), wanted.begin(), [](char c) {

@@ -41,6 +41,12 @@ class CheckedFile {
   static Result<CheckedFile> open(const std::string& path,
                                   const std::optional<std::string>& sha256);
 
+  // A file that another process has checked and handed over. Takes `descriptor` over. `path` is for
+  // messages, and what dlopen gets when the path itself is to be loaded, so that a debugger finds
+  // its symbols.
+  enum class LoadBy : uint8_t { descriptor, path };
+  static CheckedFile adopt(std::string path, int descriptor, LoadBy by);
+
   CheckedFile(CheckedFile&& other) noexcept;
   CheckedFile& operator=(CheckedFile&& other) noexcept;
   ~CheckedFile();
@@ -55,7 +61,7 @@ class CheckedFile {
 
   std::string path_;
   int descriptor_ = -1;
-  bool sealed_ = false;
+  bool by_descriptor_ = false;  // dlopen gets the descriptor's name, not the path
 };
 
 // One place on the way to a plugin: the file, or a folder above it.
