@@ -117,7 +117,7 @@ inline void wipe(json& value) noexcept {
     std::string& text = value.get_ref<std::string&>();
     explicit_bzero(text.data(), text.size());
   } else if (value.is_structured()) {
-    ;
+    for (json& member : value) wipe(member);
   }
 }
 
