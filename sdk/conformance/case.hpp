@@ -85,6 +85,9 @@ class Kind {
   // crash matrix asks after each restart.
   virtual std::vector<std::string> wrong_with(Run& run, Driver& driver, const Object& object,
                                               const std::vector<std::string>& done) const;
+  // Whether two instances on folders of their own have nothing in common; not so when what they
+  // make lives in the kernel or in a service of the node.
+  virtual bool separate(Run& run, Driver& driver) const;
   virtual std::vector<Case> cases() const = 0;
 };
 
@@ -129,6 +132,8 @@ class Run {
   Status that(bool holds, std::string_view expected, std::string_view came);
   // The same about an operation that was called.
   Status that(bool holds, std::string_view expected, std::string_view came, const Outcome& about);
+  // What is going on, for the finding: "killed during publish". Holds until the next.
+  void when(std::string circumstance) { when_ = std::move(circumstance); }
   // Ends the case as skipped.
   Status skip(std::string reason);
 
@@ -137,6 +142,7 @@ class Run {
 
   // ---- for the kit
   const std::optional<Finding>& finding() const { return finding_; }
+  const std::string& circumstance() const { return when_; }
   const std::optional<std::string>& skipped() const { return skipped_; }
   std::vector<Observation> take_observations();
 
@@ -148,6 +154,7 @@ class Run {
   std::vector<Observation> observations_;
   std::map<std::string, std::unique_ptr<Driver>> drivers_;
   std::optional<Finding> finding_;
+  std::string when_;
   std::optional<std::string> skipped_;
 };
 

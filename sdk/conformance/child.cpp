@@ -34,9 +34,10 @@ namespace {
 constexpr size_t crumb_size = 4096;
 
 std::string finding_text(const Run& run, const Error& error) {
-  if (!run.finding()) return "came:      " + error.message;
-  const Finding& finding = *run.finding();
   std::string text;
+  if (!run.circumstance().empty()) text = fmt::format("when:      {}\n", run.circumstance());
+  if (!run.finding()) return text + "came:      " + error.message;
+  const Finding& finding = *run.finding();
   if (!finding.operation.empty()) {
     text += fmt::format("operation: {}\nrequest:   {}\n", finding.operation, finding.request);
   }

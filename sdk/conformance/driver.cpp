@@ -21,12 +21,8 @@ constexpr int64_t patience_without_deadline_ms = 30'000;
 constexpr auto ready_patience = std::chrono::seconds(10);
 constexpr auto probe_pause = std::chrono::milliseconds(20);
 
-bool valid_utf8(std::string_view text) {
-  return json::accept(
-             json(std::string(text)).dump(-1, ' ', false, json::error_handler_t::replace)) &&
-         json(std::string(text)).dump(-1, ' ', false, json::error_handler_t::ignore).size() ==
-             json(std::string(text)).dump(-1, ' ', false, json::error_handler_t::replace).size();
-}
+// What the host says for a driver that gave none.
+constexpr std::string_view no_reason = " and no reason";
 
 }  // namespace
 
@@ -305,14 +301,9 @@ void Driver::watch(const Outcome& outcome) {
     if (const auto wrong = check_reply(*outcome.operation, outcome.reply_text)) seen(9, *wrong);
     return;
   }
-  if (outcome.status > SKEP_E_INVALID || outcome.status < SKEP_E_INTERNAL) {
-    seen(18, "ended with a code that a driver has not");
-  } else if (outcome.error.empty() && outcome.status != SKEP_E_UNIMPLEMENTED) {
+  if (outcome.error.empty() || outcome.error.ends_with(no_reason)) {
     seen(18, "failed without a sentence");
-  } else if (!valid_utf8(outcome.error)) {
-    seen(18, "failed with a sentence that is no UTF-8");
   }
-  if (outcome.error.size() > SKEP_ERROR_MAX) seen(19, "failed with a sentence over 8 KiB");
 }
 
 }  // namespace skep::conformance

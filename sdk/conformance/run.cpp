@@ -49,6 +49,10 @@ std::vector<std::string> Kind::wrong_with(Run&, Driver&, const Object&,
   return {};
 }
 
+bool Kind::separate(Run&, Driver&) const {
+  return true;
+}
+
 Run::Run(const Plugin& plugin, const Case& about, std::string scratch)
     : plugin_(plugin), case_(about), scratch_(std::move(scratch)), unique_(random_word()) {}
 

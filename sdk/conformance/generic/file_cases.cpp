@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "sdk/conformance/generic/generic_cases.hpp"
 #include "sdk/conformance/kinds.hpp"
 #include "sdk/host/elf_facts.hpp"
 
@@ -71,6 +72,8 @@ std::vector<Case> file_cases() {
   };
 }
 
+namespace {
+
 std::vector<Case> watches() {
   return {
       watch("generic.watch.completion", 11), watch("generic.watch.replies", 9),
@@ -79,9 +82,12 @@ std::vector<Case> watches() {
   };
 }
 
+}  // namespace
+
 std::vector<Case> generic_cases() {
   std::vector<Case> all;
-  for (const std::vector<Case>& some : {file_cases(), watches()}) {
+  for (const std::vector<Case>& some :
+       {file_cases(), load_cases(), table_cases(), config_cases(), base_cases(), watches()}) {
     all.insert(all.end(), some.begin(), some.end());
   }
   return all;

@@ -34,6 +34,12 @@ class Walk {
   // All that is left, to the end.
   Status finish(Driver& driver, size_t from);
 
+  // The host forgets the object: as if its store were older than its first step.
+  void forget() {
+    known_ = false;
+    done_.clear();
+  }
+
   // The host's memory for a restart: whether it would restore the object now, and how.
   bool known() const { return known_; }
   json restore_request() const;
