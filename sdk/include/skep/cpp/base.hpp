@@ -76,6 +76,15 @@ class BaseDriver : public Driver {
     if (draining_) throw Failure(SKEP_E_UNAVAILABLE, "the driver is being drained");
     if (!configured_) throw Failure(SKEP_E_PRECONDITION, "configure comes before any operation");
   }
+  // Taking away what is not there has done its work.
+  template <class Take>
+  static void absent_is_done(Take&& take) {
+    try {
+      take();
+    } catch (const Failure& failure) {
+      if (failure.code() != SKEP_E_NOTFOUND) throw;
+    }
+  }
   virtual json capabilities_document() = 0;
   virtual void restore_object(const Members& object) = 0;
   virtual void restores_ended(const std::vector<std::string>& ids) { (void)ids; }
@@ -107,6 +116,7 @@ class BaseDriver : public Driver {
   json call_capabilities(const json&) { return capabilities_document(); }
   json call_configure(const json& request) {
     const Members members(request);
+    members.with({"config", "run_dir", "data_dir"});
     const Place place = {members.text("run_dir", ""), members.text("data_dir", ""),
                          members.text("plugin_dir", ""), members.text("node", "")};
     const Members config = members.object("config");
@@ -133,7 +143,7 @@ class BaseDriver : public Driver {
   }
   json call_restore_done(const json& request) {
     check_in_service();
-    const std::vector<std::string> ids = Members(request).ids("ids");
+    const std::vector<std::string> ids = Members(request).with({"ids"}).ids("ids");
     restores_ended(ids);
     restore_done(ids);
     return json::object();
@@ -150,7 +160,7 @@ class BaseDriver : public Driver {
   json call_dump(const json&) { return dump(); }
   json call_reconfigure(const json& request) {
     check_in_service();
-    reconfigure(Members(request).object("config"));
+    reconfigure(Members(request).with({"config"}).object("config"));
     return json::object();
   }
 

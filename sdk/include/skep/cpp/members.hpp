@@ -70,6 +70,13 @@ class Members {
   const json& document() const noexcept { return object_; }
   bool has(std::string_view name) const { return find(name) != nullptr; }
 
+  // Refuses the object when it lacks one of these; for lists and objects, whose readers take {} for
+  // absent.
+  const Members& with(std::initializer_list<std::string_view> names) const {
+    for (const std::string_view name : names) (void)needed(name);
+    return *this;
+  }
+
   std::string text(std::string_view name) const { return text_of(needed(name), path_to(name)); }
   std::string text(std::string_view name, std::string_view fallback) const {
     const json* value = find(name);

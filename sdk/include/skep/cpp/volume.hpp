@@ -257,14 +257,6 @@ class VolumeDriver : public BaseDriver {
   [[noreturn]] static void unimplemented() {
     throw Failure(SKEP_E_UNIMPLEMENTED, "this driver does not do that");
   }
-  template <class Take>
-  static void absent_is_done(Take&& take) {
-    try {
-      take();
-    } catch (const Failure& failure) {
-      if (failure.code() != SKEP_E_NOTFOUND) throw;
-    }
-  }
   void set_holders(const std::string& volume, std::vector<std::string> holders) {
     const std::scoped_lock lock(holders_lock_);
     if (holders.empty()) {
@@ -365,6 +357,7 @@ class VolumeDriver : public BaseDriver {
   json call_publish(const json& document) {
     check_in_service();
     const Members members(document);
+    members.with({"holders"});
     const PublishVolume request = {members.id("volume"),
                                    members.any("handle"),
                                    members.id("holder"),
@@ -382,6 +375,7 @@ class VolumeDriver : public BaseDriver {
   json call_unpublish(const json& document) {
     check_in_service();
     const Members members(document);
+    members.with({"holders"});
     const UnpublishVolume request = {members.id("volume"), members.any("handle"),
                                      members.id("holder"), members.ids("holders")};
     absent_is_done([&] { unpublish(request); });
