@@ -178,13 +178,19 @@ const Operation* find_operation(std::string_view interface, std::string_view nam
   return nullptr;
 }
 
-const Operation& operation_at(std::string_view interface, uint32_t offset) {
+const Operation* find_operation_at(std::string_view interface, uint32_t offset) {
   const Interface* found = find_interface(interface);
-  SKEP_ASSERT(found != nullptr, "callers name an interface of the catalog");
+  if (found == nullptr) return nullptr;
   for (const Operation& operation : found->operations) {
-    if (operation.offset == offset) return operation;
+    if (operation.offset == offset) return &operation;
   }
-  SKEP_ASSERT(false, "callers name a slot of the interface's table");
+  return nullptr;
+}
+
+const Operation& operation_at(std::string_view interface, uint32_t offset) {
+  const Operation* found = find_operation_at(interface, offset);
+  SKEP_ASSERT(found != nullptr, "callers name a slot of a table of the catalog");
+  return *found;
 }
 
 }  // namespace skep::host

@@ -58,6 +58,7 @@ std::span<const Interface> interfaces();
 // nullptr when there is none such.
 const Interface* find_interface(std::string_view id);
 const Operation* find_operation(std::string_view interface, std::string_view name);
+const Operation* find_operation_at(std::string_view interface, uint32_t offset);
 
 // The operation at this place; for callers that know which they want:
 //     SKEP_OPERATION(SKEP_VOLUME_1, skep_volume_1, publish)

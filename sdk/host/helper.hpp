@@ -53,13 +53,15 @@ class HelperEvents {
   // of the catalog that the driver has.
   virtual void ready(const std::vector<const Operation*>& present, std::string_view config_schema,
                      std::string_view options_schema, uint32_t flags) = 0;
-  // The library was refused (rule-42 sentence); the helper ends by itself.
+  // The library was refused (a sentence of note.hpp's form); the helper ends by itself, lost()
+  // follows.
   virtual void refused(Error reason) = 0;
   virtual void completed(uint64_t number, skep_status status, std::string_view reply,
                          std::string_view error) = 0;
   virtual void emitted(uint64_t number, std::string_view item) = 0;
   virtual void logged(uint64_t number, int32_t level, std::string_view message) = 0;
-  // One line of its standard error.
+  // One line of its standard output or error, made readable. At most 1000 come in a second, then
+  // one that says how many did not.
   virtual void printed(std::string_view line) = 0;
   virtual void metric(std::string_view name, int64_t value, bool set) = 0;
   // The process has ended, or broke the protocol and was killed; `how` is for a person: "killed by
@@ -88,10 +90,12 @@ class Helper {
   // readable. An event may call any function of this object but the destructor.
   void turn();
 
-  // Begins an operation. `number` is the caller's, never reused. `key` orders calls in the helper
-  // (empty: may overlap everything). `deadline_ms` is CLOCK_MONOTONIC, no_deadline for none. The
-  // helper runs it; its end comes as completed(), or as lost() for all of them. Never blocks; what
-  // the socket does not take is kept.
+  // Begins an operation; before ready() it waits there. `number` (1 to 2^63 - 1) is the caller's,
+  // never reused. `key`, of at most SKEP_ID_MAX bytes, orders calls of effect `changes` in the
+  // helper (empty: may overlap everything). `deadline_ms` is CLOCK_MONOTONIC, no_deadline for none;
+  // the driver is told, the owner keeps it. Its end comes as completed(), or as lost() for all of
+  // them; both come for numbers in flight alone. A request over SKEP_REQUEST_MAX ends with
+  // SKEP_E_INVALID. Never blocks; what the socket does not take is kept.
   void call(const Operation& operation, uint64_t number, std::string_view key, int64_t deadline_ms,
             std::string_view request);
   void cancel(uint64_t number);
@@ -106,8 +110,5 @@ class Helper {
   explicit Helper(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;
 };
-
-// The one thread that spawns helpers, started on first use and kept for the life of the process;
-// exposed for the test that shows why it exists.
 
 }  // namespace skep::host

@@ -414,22 +414,14 @@ bool Instance::has(const Operation& operation) const {
 
 namespace {
 
-// How a call ended that the driver did not complete itself.
-struct Left {
-  skep_status status = SKEP_E_INTERNAL;
-  std::string reason;
-};
-
-// What the driver returned, or threw, without having completed the call.
-Left judge(skep_status returned) {
-  if (returned == SKEP_OK) {
-    return {SKEP_E_INTERNAL, "the driver said that the call is done, but gave no reply"};
-  }
+// Why a driver that returned this without having completed the call broke its word; empty: it did
+// not.
+std::string broken_word(skep_status returned) {
+  if (returned == SKEP_OK) return "said that the call is done, but gave no reply";
   if (returned > SKEP_PENDING || returned <= SKEP_E_PLUGIN_LOST) {
-    return {SKEP_E_INTERNAL,
-            "the driver returned status " + std::to_string(returned) + ", which is none"};
+    return "returned status " + std::to_string(returned) + ", which is none";
   }
-  return {returned, "the driver ended the call with an error and no reason"};
+  return {};
 }
 
 }  // namespace
@@ -454,10 +446,15 @@ void Instance::call(const Operation& operation, uint64_t number, std::string_vie
     status = function(parts_->instance->self, op_of(number), {request.data(), request.size()});
   });
   const bool completed = host.inside.leave(number);
-  if (!thrown.empty()) host.misbehaving(number, thrown);
-  if (completed || status == SKEP_PENDING) return;
-  const Left left = thrown.empty() ? judge(status) : Left{SKEP_E_INTERNAL, "the driver " + thrown};
-  host.listener.completed(number, left.status, {}, left.reason);
+  if (completed) {
+    if (!thrown.empty()) host.misbehaving(number, thrown);
+    return;
+  }
+  if (thrown.empty() && status == SKEP_PENDING) return;
+  const std::string broken = thrown.empty() ? broken_word(status) : thrown;
+  if (!broken.empty()) return end_badly(host, number, broken);
+  host.listener.completed(number, status, {},
+                          "the driver ended the call with an error and no reason");
 }
 
 void Instance::cancel(uint64_t number) {

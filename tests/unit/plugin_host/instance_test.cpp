@@ -5,8 +5,7 @@
 #include <catch2/catch.hpp>
 #include <cstddef>
 
-#include "tests/fakes/plugins/behaviour.h"
-#include "tests/fakes/plugins/crashes.h"
+#include "tests/unit/plugin_host/helper_driver.hpp"
 #include "tests/unit/plugin_host/listener.hpp"
 
 namespace {
@@ -20,16 +19,7 @@ using skep::host::PluginIdentity;
 using skep::test::End;
 using skep::test::fake_plugin;
 using skep::test::Recorder;
-
-Operation slot(std::string_view interface, std::string_view name, size_t offset) {
-  Operation operation;
-  operation.interface = interface;
-  operation.name = name;
-  operation.offset = static_cast<uint32_t>(offset);
-  return operation;
-}
-#define BEHAVIOUR(field) slot(SKEP_TEST_BEHAVIOUR, #field, offsetof(skep_test_behaviour, field))
-#define CRASHES(field) slot(SKEP_TEST_CRASHES, #field, offsetof(skep_test_crashes, field))
+using skep::test::slot;
 
 Result<std::unique_ptr<Instance>> load(const std::string& name, Recorder& recorder,
                                        HostShape shape = {}) {
