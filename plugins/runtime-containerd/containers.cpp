@@ -1,7 +1,4 @@
-// Making, running and removing. A container comes into being in this order, all of it under a lease
-// so that garbage collection keeps off: lease and image lookup side by side, snapshot, record,
-// task. Each step is undone when a later one fails; what a crash in between leaves is found by its
-// label and deleted after the next restore.
+// Running, telling and removing; how a container comes into being stands in container_create.cpp.
 //
 // A record without a task is a container whose shim died (or whose machine was started anew): it is
 // told as stopped with exit code 255 and as "lost", because nobody knows the real one any more.
@@ -18,19 +15,15 @@
 #include <system_error>
 
 #include "github.com/containerd/containerd/api/services/containers/v1/containers.pb.h"
-#include "github.com/containerd/containerd/api/services/leases/v1/leases.pb.h"
 #include "github.com/containerd/containerd/api/services/snapshots/v1/snapshots.pb.h"
 #include "github.com/containerd/containerd/api/services/tasks/v1/tasks.pb.h"
 #include "runtime-containerd/cgroup.hpp"
-#include "runtime-containerd/oci_spec.hpp"
 #include "runtime-containerd/text.hpp"
-#include "runtime-containerd/user.hpp"
 
 namespace skep::containerd {
 
 namespace containers = ::containerd::services::containers::v1;
 namespace fs = std::filesystem;
-namespace leases = ::containerd::services::leases::v1;
 namespace snapshots = ::containerd::services::snapshots::v1;
 namespace tasks = ::containerd::services::tasks::v1;
 namespace types = ::containerd::v1::types;
@@ -40,26 +33,8 @@ using sdk::json;
 
 namespace {
 
-constexpr const char* request_extension = "io.skep/spec";
-constexpr const char* image_id_label = "io.skep.image-id";
-constexpr const char* spec_type_url = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
 constexpr int lost_exit_code = 255;
-constexpr int lease_lifetime_s = 3600;    // longer than any create may take
-constexpr int kill_timeout_ms = 15'000;   // from SIGKILL to the end; more means a stuck kernel
-constexpr int task_timeout_ms = 120'000;  // shim and runc, on a machine that is overloaded
-
-std::string id_of(const json& request) {
-  const std::string id = request.at("id").get<std::string>();
-  if (id.empty() || id.size() > SKEP_ID_MAX) throw Failure(SKEP_E_INVALID, "id: empty or too long");
-  return id;
-}
-
-json request_of(const ContainerRecord& record) {
-  const auto found = record.extensions().find(request_extension);
-  if (found == record.extensions().end()) return json::object();
-  json request = json::parse(found->second.value(), nullptr, false);
-  return request.is_object() ? request : json::object();
-}
+constexpr int kill_timeout_ms = 15'000;  // from SIGKILL to the end; more means a stuck kernel
 
 const char* state_name(types::Status status) {
   switch (status) {
@@ -96,53 +71,11 @@ std::string machine_life() {
   return boot + "/" + started;
 }
 
-Failure no_such_container(const std::string& id) {
-  return Failure(SKEP_E_NOTFOUND, "No such container: " + id);
-}
-
-// The folders behind a snapshot's mounts, the uppermost first.
-RootLayers layers_of(const snapshots::PrepareSnapshotResponse& snapshot) {
-  RootLayers layers;
-  for (const auto& mount : snapshot.mounts()) {
-    if (mount.type() != "overlay") {
-      layers.emplace_back(mount.source());
-      continue;
-    }
-    for (const std::string& option : mount.options()) {
-      if (!option.starts_with("lowerdir=")) continue;
-      std::string_view rest = std::string_view(option).substr(9);
-      while (!rest.empty()) {
-        const size_t colon = std::min(rest.find(':'), rest.size());
-        layers.emplace_back(rest.substr(0, colon));
-        rest.remove_prefix(std::min(colon + 1, rest.size()));
-      }
-    }
-  }
-  return layers;
-}
-
 }  // namespace
 
-std::string cgroup_path(const json& request) {
-  return request.value("cgroup_parent", std::string("/skep")) + "/" +
-         request.value("id", std::string("unknown"));
-}
-
-struct Containers::Draft {
-  explicit Draft(const json& wanted) : request(wanted), id(id_of(wanted)) {}
-  const json& request;
-  std::string id;
-  CallOptions under_lease;
-  ImageFactsPtr image;
-  snapshots::PrepareSnapshotResponse snapshot;
-  json spec;
-  bool has_lease = false;
-  bool has_snapshot = false;
-  bool has_record = false;
-};
-
-Containers::Containers(Rpc& rpc, const Config& config, ImageStore& images, Monitor& monitor)
-    : rpc_(rpc), config_(config), images_(images), monitor_(monitor) {}
+Containers::Containers(Rpc& rpc, const Config& config, Leases& leases, ImageStore& images,
+                       Monitor& monitor)
+    : rpc_(rpc), config_(config), leases_(leases), images_(images), monitor_(monitor) {}
 
 ContainerRecord Containers::record(const std::string& id) {
   containers::GetContainerRequest request;
@@ -153,206 +86,8 @@ ContainerRecord Containers::record(const std::string& id) {
   if (status.code == RpcCode::not_found) throw no_such_container(id);
   throw_if_failed(status);
   ContainerRecord record = std::move(*started.reply().mutable_container());
-  const auto node = record.labels().find(node_label);
-  if (node == record.labels().end() || node->second != config_.node) throw no_such_container(id);
+  if (!is_ours(record, config_.node)) throw no_such_container(id);
   return record;
-}
-
-// What an earlier call with the same id came to: its answer when it was the same request and is
-// whole, nothing when there is none (remains of a crash are removed).
-std::optional<json> Containers::existing(const json& request) {
-  const std::string id = id_of(request);
-  containers::GetContainerRequest ask;
-  ask.set_id(id);
-  auto found = rpc_.begin<containers::GetContainerResponse>(
-      "/containerd.services.containers.v1.Containers/Get", ask);
-  const RpcStatus exists = found.status();
-  if (exists.code == RpcCode::not_found) {
-    delete_snapshot(id);  // a crash came between snapshot and record
-    return std::nullopt;
-  }
-  throw_if_failed(exists);
-  const ContainerRecord& old = found.reply().container();
-  const auto node = old.labels().find(node_label);
-  if (node == old.labels().end() || node->second != config_.node) {
-    throw Failure(SKEP_E_EXISTS, "the id " + id + " is in use by somebody else");
-  }
-  if (request_of(old) != request) {
-    throw Failure(SKEP_E_EXISTS, "container " + id + " exists with other arguments");
-  }
-  tasks::GetRequest get;
-  get.set_container_id(id);
-  auto task = rpc_.begin<tasks::GetResponse>("/containerd.services.tasks.v1.Tasks/Get", get);
-  const RpcStatus status = task.status();
-  if (status.ok()) {
-    return json{{"handle", {{"version", 1}}}, {"image_id", old.labels().at(image_id_label)}};
-  }
-  if (status.code != RpcCode::not_found) throw_if_failed(status);
-  remove({{"id", id}, {"force", true}});
-  return std::nullopt;
-}
-
-json Containers::create(const json& request) {
-  const std::string id = id_of(request);
-  {
-    const std::lock_guard lock(mutex_);
-    creating_.insert(id);
-  }
-  const std::shared_ptr<void> done(nullptr, [this, id](void*) {
-    const std::lock_guard lock(mutex_);
-    creating_.erase(id);
-  });
-  if (std::optional<json> answer = create_unless_remains(request)) return *answer;
-  // What a crash had left of the same container is gone now.
-  if (std::optional<json> answer = create_unless_remains(request)) return *answer;
-  throw Failure(SKEP_E_BUSY, "the remains of an earlier container with the id " + id +
-                                 " come back after they were removed");
-}
-
-std::optional<json> Containers::create_unless_remains(const json& request) {
-  Draft draft(request);
-  const std::string uri = log_uri(request);
-  leases::CreateRequest lease;
-  lease.set_id("skep-" + draft.id);
-  (*lease.mutable_labels())[node_label] = config_.node;
-  (*lease.mutable_labels())["containerd.io/gc.expire"] =
-      rfc3339(time(nullptr) + lease_lifetime_s, 0);
-  auto leased =
-      rpc_.begin<leases::CreateResponse>("/containerd.services.leases.v1.Leases/Create", lease);
-  draft.under_lease.lease = lease.id();
-  try {
-    draft.image = images_.find(request.at("image").get<std::string>());
-    const RpcStatus status = leased.status();
-    // One that a crashed create left behind serves as well.
-    if (status.code != RpcCode::already_exists) throw_if_failed(status);
-    draft.has_lease = true;
-    prepare_snapshot(draft);
-    create_record(draft);
-    create_task(draft);
-  } catch (const Failure& failure) {
-    undo(draft);
-    if (failure.code() != SKEP_E_EXISTS || draft.has_record) throw;
-    return existing(request);
-  } catch (const std::exception&) {
-    undo(draft);
-    throw;
-  }
-  leases::DeleteRequest over;
-  over.set_id(lease.id());
-  rpc_.async<Empty>("/containerd.services.leases.v1.Leases/Delete", over, {},
-                    [](RpcStatus, Empty&) {});
-  return json{{"handle", {{"version", 1}}}, {"image_id", draft.image->id}};
-}
-
-void Containers::prepare_snapshot(Draft& draft) {
-  snapshots::PrepareSnapshotRequest request;
-  request.set_snapshotter(config_.snapshotter);
-  request.set_key(draft.id);
-  request.set_parent(draft.image->chain_id);
-  (*request.mutable_labels())[node_label] = config_.node;
-  auto started = rpc_.begin<snapshots::PrepareSnapshotResponse>(
-      "/containerd.services.snapshots.v1.Snapshots/Prepare", request, draft.under_lease);
-  const RpcStatus status = started.status();
-  if (status.code == RpcCode::not_found) {
-    throw Failure(SKEP_E_PRECONDITION, "the image " + draft.request.at("image").get<std::string>() +
-                                           " is not unpacked for the snapshotter " +
-                                           config_.snapshotter + "; pull it again");
-  }
-  throw_if_failed(status);
-  draft.has_snapshot = true;
-  draft.snapshot = started.reply();
-}
-
-void Containers::create_record(Draft& draft) {
-  const json& image = draft.image->run_config();
-  const User user = resolve_user(user_text(draft.request, image),
-                                 text_list(draft.request, "groups"), layers_of(draft.snapshot));
-  draft.spec = container_spec(draft.request, image, user);
-  containers::CreateContainerRequest request;
-  ContainerRecord& record = *request.mutable_container();
-  record.set_id(draft.id);
-  record.set_image(normalise_reference(draft.request.at("image").get<std::string>()));
-  record.mutable_runtime()->set_name(config_.runtime);
-  record.set_snapshotter(config_.snapshotter);
-  record.set_snapshot_key(draft.id);
-  record.mutable_spec()->set_type_url(spec_type_url);
-  record.mutable_spec()->set_value(draft.spec.dump());
-  (*record.mutable_labels())[node_label] = config_.node;
-  (*record.mutable_labels())[image_id_label] = draft.image->id;
-  auto& extension = (*record.mutable_extensions())[request_extension];
-  extension.set_type_url(request_extension);
-  extension.set_value(draft.request.dump());
-  rpc_.call<containers::CreateContainerResponse>(
-      "/containerd.services.containers.v1.Containers/Create", request, draft.under_lease);
-  draft.has_record = true;
-}
-
-void Containers::create_task(Draft& draft) {
-  monitor_.own(draft.id);
-  tasks::CreateTaskRequest request;
-  request.set_container_id(draft.id);
-  *request.mutable_rootfs() = draft.snapshot.mounts();
-  request.set_terminal(draft.request.value("tty", false));
-  const std::string uri = log_uri(draft.request);
-  request.set_stdout(uri);
-  if (!request.terminal()) request.set_stderr(uri);
-  CallOptions options = draft.under_lease;
-  options.timeout_ms = task_timeout_ms;
-  auto started = rpc_.begin<tasks::CreateTaskResponse>("/containerd.services.tasks.v1.Tasks/Create",
-                                                       request, options);
-  const RpcStatus status = started.status();
-  if (status.ok()) return;
-  if (status.code == RpcCode::unavailable || status.code == RpcCode::deadline_exceeded) {
-    throw_if_failed(status);
-  }
-  const std::string text = useful_part(status.message);
-  if (says_missing_program(text) || says_not_executable(text)) throw Failure(SKEP_E_INVALID, text);
-  throw Failure(SKEP_E_INTERNAL, text);
-}
-
-void Containers::undo(const Draft& draft) {
-  // Best effort by nature: what can't be undone now is found by its label after the next restore,
-  // and its lease is left to expire, so that the list of leases tells of it until then.
-  bool leave_to_clean_up = false;
-  const auto attempt = [&](auto action) {
-    try {
-      action();
-    } catch (const std::exception&) {
-      leave_to_clean_up = true;
-    }
-  };
-  if (draft.has_record) {
-    attempt([&] { delete_task(draft.id, true); });
-    containers::DeleteContainerRequest request;
-    request.set_id(draft.id);
-    attempt(
-        [&] { rpc_.call<Empty>("/containerd.services.containers.v1.Containers/Delete", request); });
-    remove_cgroup(cgroup_path(draft.request));
-    monitor_.disown(draft.id);
-  }
-  if (draft.has_snapshot) attempt([&] { delete_snapshot(draft.id); });
-  if (leave_to_clean_up) return;
-  // Waited for: a second try may be next, under a lease of the same name.
-  leases::DeleteRequest over;
-  over.set_id("skep-" + draft.id);
-  attempt([&] { rpc_.call<Empty>("/containerd.services.leases.v1.Leases/Delete", over); });
-}
-
-std::string Containers::log_uri(const json& request) const {
-  const json log = request.value("log", json::object());
-  const std::string dir = log.value("dir", std::string());
-  if (dir.empty()) return {};
-  if (config_.log_program.empty()) {
-    throw Failure(SKEP_E_PRECONDITION,
-                  "skep-log was not found beside the driver; "
-                  "set config.log_program");
-  }
-  std::error_code error;
-  fs::create_directories(dir, error);
-  if (error) throw Failure(SKEP_E_INVALID, "log.dir: " + dir + ": " + error.message());
-  return "binary://" + url_encoded(config_.log_program.string()) + "?dir=" + url_encoded(dir) +
-         "&max_bytes=" + std::to_string(log.value("max_bytes", int64_t{0})) +
-         "&max_files=" + std::to_string(log.value("max_files", int64_t{1}));
 }
 
 fs::path Containers::start_file(const std::string& id) const {
@@ -371,46 +106,56 @@ std::string Containers::lost_reason(const std::string& id) const {
   return "the container's shim was killed while the task ran";
 }
 
+std::string Containers::started_at(const std::string& id) const {
+  std::ifstream in(start_file(id));
+  std::string time;
+  in >> time;
+  return time;
+}
+
 json Containers::start(const json& request) {
   const std::string id = id_of(request);
   record(id);
+  const auto over = [&id] {
+    return Failure(SKEP_E_PRECONDITION,
+                   "container " + id + " has ended and can't be started again");
+  };
   tasks::GetRequest get;
   get.set_container_id(id);
   auto before = rpc_.begin<tasks::GetResponse>("/containerd.services.tasks.v1.Tasks/Get", get);
   const RpcStatus known = before.status();
-  if (known.code == RpcCode::not_found) {
-    throw Failure(SKEP_E_PRECONDITION, "container " + id + " has ended and can't be started again");
-  }
+  if (known.code == RpcCode::not_found) throw over();
   throw_if_failed(known);
   const types::Process& process = before.reply().process();
-  if (process.status() == types::RUNNING || process.status() == types::PAUSED) {
-    std::ifstream in(start_file(id));
-    std::string started_at;
-    in >> started_at;
-    return {{"pid", process.pid()},
-            {"started_at", started_at.empty() ? now_rfc3339() : started_at}};
-  }
   if (process.status() != types::CREATED) {
-    throw Failure(SKEP_E_PRECONDITION, "container " + id + " has ended and can't be started again");
+    // Started already, by a call whose answer may have been lost with the driver; it may have ended
+    // since, and then it is wait() that tells so.
+    const std::string time = started_at(id);
+    if (process.status() == types::STOPPED && time.empty()) throw over();
+    return {{"pid", process.pid()}, {"started_at", time.empty() ? now_rfc3339() : time}};
   }
+  // Noted before the call: a short-lived process never seems to have ended before it began, and
+  // whoever asks again after a crash gets the same answer.
+  const std::string now = now_rfc3339();
+  std::error_code ignored;  // without the file started_at is absent later on, which is allowed
+  fs::create_directories(config_.data_dir / "started", ignored);
+  std::ofstream(start_file(id)) << now << " " << machine_life() << "\n";
   tasks::StartRequest start;
   start.set_container_id(id);
-  // Taken before the call, so that a short-lived process never seems to have ended before it began.
-  const std::string started_at = now_rfc3339();
   CallOptions options;
   options.timeout_ms = task_timeout_ms;
   auto started =
       rpc_.begin<tasks::StartResponse>("/containerd.services.tasks.v1.Tasks/Start", start, options);
   const RpcStatus status = started.status();
+  const bool unknown =
+      status.code == RpcCode::unavailable || status.code == RpcCode::deadline_exceeded;
+  if (!status.ok() && !unknown) fs::remove(start_file(id), ignored);
   if (!status.ok() &&
       (says_missing_program(status.message) || says_not_executable(status.message))) {
     throw Failure(SKEP_E_INVALID, useful_part(status.message));
   }
   throw_if_failed(status);
-  std::error_code ignored;  // without the file started_at is absent later on, which is allowed
-  fs::create_directories(config_.data_dir / "started", ignored);
-  std::ofstream(start_file(id)) << started_at << " " << machine_life() << "\n";
-  return {{"pid", started.reply().pid()}, {"started_at", started_at}};
+  return {{"pid", started.reply().pid()}, {"started_at", now}};
 }
 
 // Ends `held` when the task has ended. With a timeout, `on_timeout` goes on instead.
@@ -573,6 +318,22 @@ void Containers::delete_task(const std::string& id, bool force) {
   throw_if_failed(status);
 }
 
+// True when no snapshot of that name is there any more: one that isn't ours is left alone.
+bool Containers::delete_own_snapshot(const std::string& id) {
+  snapshots::StatSnapshotRequest stat;
+  stat.set_snapshotter(config_.snapshotter);
+  stat.set_key(id);
+  auto found = rpc_.begin<snapshots::StatSnapshotResponse>(
+      "/containerd.services.snapshots.v1.Snapshots/Stat", stat);
+  const RpcStatus status = found.status();
+  if (status.code == RpcCode::not_found) return true;
+  throw_if_failed(status);
+  const auto label = found.reply().info().labels().find(node_label);
+  if (label == found.reply().info().labels().end() || label->second != config_.node) return false;
+  delete_snapshot(id);
+  return true;
+}
+
 void Containers::delete_snapshot(const std::string& id) {
   snapshots::RemoveSnapshotRequest request;
   request.set_snapshotter(config_.snapshotter);
@@ -590,6 +351,8 @@ json Containers::remove(const json& request) {
     known = record(id);
   } catch (const Failure& failure) {
     if (failure.code() != SKEP_E_NOTFOUND) throw;
+    // A crash may have come before the record: then there is a lease, perhaps a snapshot.
+    if (leases_.end_for_container(id)) delete_own_snapshot(id);
     return json::object();
   }
   bool running = false;
@@ -606,6 +369,7 @@ json Containers::remove(const json& request) {
   }
   // Forced also when it was only created: a process that waits for its start has to be killed.
   delete_task(id, true);
+  await_cleaning({id});  // of a task whose making was interrupted
   delete_snapshot(id);
   remove_cgroup(cgroup_path(request_of(known)));
   std::error_code ignored;
@@ -638,8 +402,9 @@ json Containers::describe(const ContainerRecord& record, const ProcessRecord* pr
                 {"working_dir", main.value("cwd", std::string("/"))},
                 {"user", std::to_string(user.value("uid", 0)) + ":" +
                              std::to_string(user.value("gid", 0))}}}};
-  std::ifstream in(start_file(record.id()));
-  if (std::string started_at; in >> started_at) out["started_at"] = started_at;
+  const std::string time = started_at(record.id());
+  const bool was_started = process == nullptr || process->status() != types::CREATED;
+  if (was_started && !time.empty()) out["started_at"] = time;
   if (process == nullptr) {
     out["exit_code"] = lost_exit_code;
     return out;
@@ -724,14 +489,7 @@ void Containers::restore(const std::string& id) {
   monitor_.own(id);
 }
 
-void Containers::clean_up() {
-  std::set<std::string> needed;
-  const json listed = list();  // named: a part of a temporary would be gone before the first turn
-  for (const json& one : listed.at("containers")) needed.insert(one.at("id").get<std::string>());
-  {
-    const std::lock_guard lock(mutex_);
-    needed.insert(creating_.begin(), creating_.end());
-  }
+std::vector<std::string> Containers::own_snapshots() {
   struct State {
     std::vector<std::string> keys;
     std::promise<RpcStatus> promise;
@@ -740,8 +498,7 @@ void Containers::clean_up() {
   std::future<RpcStatus> done = state->promise.get_future();
   snapshots::ListSnapshotsRequest request;
   request.set_snapshotter(config_.snapshotter);
-  const std::string ours = "labels.\"io.skep.node\"==" + filter_quoted(config_.node);
-  request.add_filters(ours);
+  request.add_filters("labels.\"io.skep.node\"==" + filter_quoted(config_.node));
   rpc_.stream(
       "/containerd.services.snapshots.v1.Snapshots/List", request, {},
       [state](std::string_view bytes) {
@@ -751,22 +508,26 @@ void Containers::clean_up() {
       },
       [state](RpcStatus status) { state->promise.set_value(std::move(status)); });
   throw_if_failed(done.get());
-  for (const std::string& key : state->keys) {
+  return std::move(state->keys);
+}
+
+// The order matters beside a create that is under way: its snapshot is seen before it is looked for
+// among those in the making, and those before the records.
+void Containers::clean_up() {
+  const Leases::Remains remains = leases_.remains();
+  await_cleaning({remains.containers.begin(), remains.containers.end()});
+  const std::vector<std::string> snapshots = own_snapshots();
+  std::set<std::string> needed;
+  {
+    const std::lock_guard lock(mutex_);
+    needed = creating_;
+  }
+  const json listed = list();  // named: a part of a temporary would be gone before the first turn
+  for (const json& one : listed.at("containers")) needed.insert(one.at("id").get<std::string>());
+  for (const std::string& key : snapshots) {
     if (!needed.contains(key)) delete_snapshot(key);
   }
-  leases::ListRequest list_leases;
-  list_leases.add_filters(ours);
-  const auto left =
-      rpc_.call<leases::ListResponse>("/containerd.services.leases.v1.Leases/List", list_leases);
-  for (const leases::Lease& lease : left.leases()) {
-    const std::string id = lease.id().starts_with("skep-") ? lease.id().substr(5) : lease.id();
-    const std::lock_guard lock(mutex_);
-    if (creating_.contains(id)) continue;
-    leases::DeleteRequest over;
-    over.set_id(lease.id());
-    rpc_.async<Empty>("/containerd.services.leases.v1.Leases/Delete", over, {},
-                      [](RpcStatus, Empty&) {});
-  }
+  leases_.end_all(remains.leases);
 }
 
 }  // namespace skep::containerd

@@ -12,32 +12,31 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "runtime-containerd/config.hpp"
 #include "runtime-containerd/image_store.hpp"
+#include "runtime-containerd/leases.hpp"
 #include "runtime-containerd/monitor.hpp"
 #include "runtime-containerd/pending.hpp"
+#include "runtime-containerd/record.hpp"
 #include "runtime-containerd/rpc.hpp"
 
-namespace containerd::services::containers::v1 {
-class Container;
-}
 namespace containerd::v1::types {
 class Process;
 }
 
 namespace skep::containerd {
 
-using ContainerRecord = ::containerd::services::containers::v1::Container;
 using ProcessRecord = ::containerd::v1::types::Process;
 
-inline constexpr const char* node_label = "io.skep.node";
+inline constexpr int task_timeout_ms = 120'000;  // shim and runc, on a machine that is overloaded
 
 // Each method is the operation of the same name in runtime.h; those that block are for host
 // threads.
 class Containers {
  public:
-  Containers(Rpc& rpc, const Config& config, ImageStore& images, Monitor& monitor);
+  Containers(Rpc& rpc, const Config& config, Leases& leases, ImageStore& images, Monitor& monitor);
 
   sdk::json create(const sdk::json& request);
   sdk::json start(const sdk::json& request);
@@ -69,24 +68,29 @@ class Containers {
   std::string log_uri(const sdk::json& request) const;
   void delete_task(const std::string& id, bool force);
   void delete_snapshot(const std::string& id);
+  bool delete_own_snapshot(const std::string& id);
+  std::vector<std::string> own_snapshots();
+  bool has_task(const std::string& id);
+  // Waits until containerd has taken away what interrupted creates of these began, and kills shims
+  // that it has lost sight of.
+  void await_cleaning(const std::set<std::string>& ids);
   sdk::json describe(const ContainerRecord& record, const ProcessRecord* process) const;
   void await_end(HeldPtr held, const std::string& id, int timeout_ms,
                  std::function<void()> on_timeout);
   void kill_then_await(HeldPtr held, const std::string& id);
   // "TIME LIFE": when it was started, and in which life of the machine.
   std::filesystem::path start_file(const std::string& id) const;
+  std::string started_at(const std::string& id) const;  // empty when it isn't known
   // Why the exit status of a container without a task is not known.
   std::string lost_reason(const std::string& id) const;
 
   Rpc& rpc_;
   const Config& config_;
+  Leases& leases_;
   ImageStore& images_;
   Monitor& monitor_;
   std::mutex mutex_;
   std::set<std::string> creating_;  // guarded by mutex_
 };
-
-// "/skep/NODE/ID", the cgroup of a container made from this request.
-std::string cgroup_path(const sdk::json& request);
 
 }  // namespace skep::containerd

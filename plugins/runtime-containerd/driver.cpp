@@ -14,6 +14,7 @@
 #include "runtime-containerd/exec.hpp"
 #include "runtime-containerd/image_store.hpp"
 #include "runtime-containerd/images.hpp"
+#include "runtime-containerd/leases.hpp"
 #include "runtime-containerd/monitor.hpp"
 #include "runtime-containerd/pending.hpp"
 #include "runtime-containerd/rpc.hpp"
@@ -37,10 +38,11 @@ struct Session {
         rpc(config.address, config.space,
             [log](const std::string& line) { log(SKEP_LOG_ERROR, line); }),
         monitor(rpc, config, std::move(log)),
+        leases(rpc, config),
         store(rpc),
-        containers(rpc, config, store, monitor),
+        containers(rpc, config, leases, store, monitor),
         execs(rpc, containers),
-        images(rpc, store) {}
+        images(rpc, leases, store) {}
   // The callbacks refer to all of the below, so they end before any of it does.
   ~Session() { rpc.stop(); }
   Session(const Session&) = delete;
@@ -59,6 +61,7 @@ struct Session {
   HeldSet held;
   Rpc rpc;
   Monitor monitor;
+  Leases leases;
   ImageStore store;
   Containers containers;
   Execs execs;

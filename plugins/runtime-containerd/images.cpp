@@ -112,14 +112,24 @@ void Images::pull(HeldPtr held) {
     request.mutable_auth()->set_password(auth.value("password", std::string()));
     request.mutable_auth()->set_identity_token(auth.value("identity_token", std::string()));
   }
+  leases_.take_for_pull([this, held, reference, request](RpcStatus status, std::string lease) {
+    if (!status.ok()) return held->fail(status);
+    pull_under(lease, held, reference, request);
+  });
+}
+
+void Images::pull_under(const std::string& lease, HeldPtr held, const std::string& reference,
+                        const cri::PullImageRequest& request) {
   CallOptions options;
   options.timeout_ms = static_cast<int>(
       std::min<int64_t>(held->remaining_ms().value_or(pull_timeout_ms), pull_timeout_ms));
+  options.lease = lease;
   auto progress = std::make_shared<Progress>();
   progress->held = held;
   const CallHandlePtr handle = rpc_.async<cri::PullImageResponse>(
       "/runtime.v1.ImageService/PullImage", request, options,
-      [this, held, progress, reference](RpcStatus status, cri::PullImageResponse&) {
+      [this, held, progress, reference, lease](RpcStatus status, cri::PullImageResponse&) {
+        leases_.end(lease);  // what was pulled is the image's now
         progress->over = true;
         for (const auto& [layer, total] : progress->open) {
           held->emit({{"layer", layer},
@@ -137,8 +147,8 @@ void Images::pull(HeldPtr held) {
   });
 }
 
-Images::Images(Rpc& rpc, ImageStore& store)
-    : rpc_(rpc), store_(store), finisher_([this] { finish_pulls(); }) {}
+Images::Images(Rpc& rpc, Leases& leases, ImageStore& store)
+    : rpc_(rpc), leases_(leases), store_(store), finisher_([this] { finish_pulls(); }) {}
 
 Images::~Images() {
   {
@@ -272,9 +282,15 @@ json Images::remove(const json& request) {
       }
     }
   }
-  json untagged = json::array();
+  // The name that was asked for goes last: whoever is killed half-way finds the rest by it.
+  std::vector<Record> doomed;
   for (const Record& record : known.records) {
-    if (other_tags && record.name != name) continue;
+    if (record.name == name || !other_tags) doomed.push_back(record);
+  }
+  std::stable_partition(doomed.begin(), doomed.end(),
+                        [&name](const Record& record) { return record.name != name; });
+  json untagged = json::array();
+  for (const Record& record : doomed) {
     images::DeleteImageRequest over;
     over.set_name(record.name);
     auto deleted = rpc_.begin<Empty>("/containerd.services.images.v1.Images/Delete", over);

@@ -15,8 +15,13 @@
 #include <vector>
 
 #include "runtime-containerd/image_store.hpp"
+#include "runtime-containerd/leases.hpp"
 #include "runtime-containerd/pending.hpp"
 #include "runtime-containerd/rpc.hpp"
+
+namespace runtime::v1 {
+class PullImageRequest;
+}
 
 namespace skep::containerd {
 
@@ -24,7 +29,7 @@ namespace skep::containerd {
 // threads.
 class Images {
  public:
-  Images(Rpc& rpc, ImageStore& store);
+  Images(Rpc& rpc, Leases& leases, ImageStore& store);
   ~Images();
   Images(const Images&) = delete;
   Images& operator=(const Images&) = delete;
@@ -52,11 +57,14 @@ class Images {
   Known find(const std::string& reference);
   static sdk::json describe(const Known& known);
   void poll(std::shared_ptr<Progress> progress);
+  void pull_under(const std::string& lease, HeldPtr held, const std::string& reference,
+                  const ::runtime::v1::PullImageRequest& request);
   void finish_pull(HeldPtr held, const std::string& reference);
 
   void finish_pulls();
 
   Rpc& rpc_;
+  Leases& leases_;
   ImageStore& store_;
   std::mutex mutex_;
   std::condition_variable pulled_something_;

@@ -165,6 +165,11 @@ bool says_not_executable(std::string_view text) {
          contains(text, "chdir to cwd");
 }
 
+bool says_remains(std::string_view text) {
+  return (contains(text, "mkdir ") && text.ends_with("file exists")) ||
+         contains(text, "container with given ID already exists");
+}
+
 std::string url_encoded(std::string_view text) {
   static constexpr char hex[] = "0123456789ABCDEF";
   std::string out;

@@ -36,6 +36,8 @@ std::string useful_part(std::string_view runtime_error);
 // True when the text says that a program does not exist, or can't be executed.
 bool says_missing_program(std::string_view runtime_error);
 bool says_not_executable(std::string_view runtime_error);
+// True when the text says that an earlier task's folder or container of the same id is in the way.
+bool says_remains(std::string_view runtime_error);
 
 // Percent-encoding of a URL's query value.
 std::string url_encoded(std::string_view text);
