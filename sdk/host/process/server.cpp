@@ -56,10 +56,13 @@ void Server::run() {
 void Server::serve() {
   Lock lock(mutex_);
   for (;;) {
-    if (!ready_.empty() && running_ < running_max) {
+    // Whoever takes a job makes sure first that somebody reads.
+    const bool job_ready = !ready_.empty() && running_ < running_max;
+    Follower follower = Follower::none;
+    if (job_ready && (reading_ || (follower = find_follower()) != Follower::none)) {
       Job job = std::move(ready_.front());
       ready_.pop_front();
-      run_job(lock, std::move(job));
+      run_job(lock, std::move(job), follower);
     } else if (!reading_) {
       read_one(lock);
     } else {
@@ -70,15 +73,18 @@ void Server::serve() {
   }
 }
 
-// Whether somebody else will read on when this thread does something else.
-bool Server::follow() {
-  if (idle_ > 0) {
-    wake_.notify_one();
-    return true;
-  }
-  if (threads_ >= threads_max || !start_thread([this] { serve(); })) return false;
+// Who reads on when this thread does something else.
+Server::Follower Server::find_follower() {
+  if (idle_ > 0) return Follower::sleeps;
+  if (threads_ >= threads_max || !start_thread([this] { serve(); })) return Follower::none;
   ++threads_;
-  return true;
+  return Follower::comes;
+}
+
+// Lets go of the lock, and then wakes the follower: the other way round it would wake to wait.
+void Server::step_down(Lock& lock, Follower follower) {
+  lock.unlock();
+  if (follower == Follower::sleeps) wake_.notify_one();
 }
 
 void Server::read_one(Lock& lock) {
@@ -118,14 +124,17 @@ void Server::take_call(Lock& lock, const Frame& frame) {
     const auto [found, first] = held_.try_emplace(job.key);
     if (!first) return found->second.push_back(std::move(job));
   }
-  if (running_ < running_max && follow()) return run_job(lock, std::move(job));
+  Follower follower = Follower::none;
+  if (ready_.empty() && running_ < running_max) follower = find_follower();
+  if (follower != Follower::none) return run_job(lock, std::move(job), follower);
   ready_.push_back(std::move(job));
+  if (idle_ > 0 && running_ < running_max) wake_.notify_one();
 }
 
-void Server::run_job(Lock& lock, Job job) {
+void Server::run_job(Lock& lock, Job job, Follower follower) {
   ++running_;
   const bool refused = ending_;
-  lock.unlock();
+  step_down(lock, follower);
   if (!refused && link_.start(job.number)) {
     const Operation* known = find_operation_at(job.interface, job.offset);
     Operation unknown;
@@ -153,16 +162,14 @@ void Server::run_job(Lock& lock, Job job) {
 void Server::cancel(Lock& lock, uint64_t number) {
   if (!link_.cancel(number)) return;
   // The driver's hook must not block; should it, somebody else reads on, if there is anybody.
-  static_cast<void>(follow());
-  lock.unlock();
+  step_down(lock, find_follower());
   instance_->cancel(number);
   lock.lock();
 }
 
 void Server::end(Lock& lock) {
   ending_ = true;
-  static_cast<void>(follow());  // to see the end of a host that loses its patience
-  lock.unlock();
+  step_down(lock, find_follower());  // who sees the end of a host that loses its patience
   for (const uint64_t number : link_.cancel_all()) instance_->cancel(number);
   link_.wait_until_idle();
   lock.lock();

@@ -50,10 +50,12 @@ class Server {
   [[noreturn]] void serve();
   void read_one(Lock& lock);
   void take_call(Lock& lock, const Frame& frame);
-  void run_job(Lock& lock, Job job);
+  enum class Follower : uint8_t { none, sleeps, comes };
+  Follower find_follower();
+  void step_down(Lock& lock, Follower follower);
+  void run_job(Lock& lock, Job job, Follower follower);
   void cancel(Lock& lock, uint64_t number);
   [[noreturn]] void end(Lock& lock);
-  bool follow();
 
   const int socket_;
   FrameReader reader_;  // of the thread that reads
