@@ -17,6 +17,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <string>
@@ -24,11 +25,13 @@
 
 #include "daemon/drivers/network_driver.hpp"
 #include "daemon/drivers/plugin.hpp"
+#include "sdk/schema/documents.hpp"
 #include "tests/integration/net_bridge/namespaces.hpp"
 
 namespace {
 
 namespace asio = boost::asio;
+using nlohmann::json;
 using skep::ErrorKind;
 using skep::Result;
 using skep::Status;
@@ -77,6 +80,24 @@ class Host {
   NetworkDriver& driver() { return *driver_; }
   asio::io_context& loop() { return loop_; }
 
+  // One operation by its documents; both must fit the published schemas. The reply.
+  json ask(const skep::host::Operation& operation, const std::string& request) {
+    const std::string name = std::string(operation.interface) + " " + std::string(operation.name);
+    hold_against_schema(operation, skep::schema::Part::request, request);
+    const auto reply = run(plugin_->call(operation, std::string(), request, {}));
+    if (!reply) FAIL(name << ": " << reply.error().message);
+    hold_against_schema(operation, skep::schema::Part::reply, *reply);
+    return json::parse(*reply);
+  }
+  void hold_against_schema(const skep::host::Operation& operation, skep::schema::Part part,
+                           const std::string& document) {
+    static const auto documents = skep::schema::Documents::load();
+    REQUIRE(documents);
+    const Status fits = documents->check(operation.interface, operation.name, part, document);
+    INFO(document);
+    CHECK((fits ? std::string() : fits.error().message) == "");
+  }
+
   void create() {
     const auto made = run(driver().create({"net1", "bridge", "", "", 0, {}}));
     if (!made) FAIL(made.error().message);
@@ -96,6 +117,9 @@ class Host {
   std::unique_ptr<Plugin> plugin_;
   std::unique_ptr<NetworkDriver> driver_;
 };
+
+#define NETWORK(field) SKEP_OPERATION(SKEP_NETWORK_1, skep_network_1, field)
+#define BASE(field) SKEP_OPERATION(SKEP_BASE_1, skep_base_1, field)
 
 constexpr const char* usual_config =
     R"({"subnet": "172.31.5.0/24", "bridge": "skep0", "mtu": 1400})";
@@ -160,6 +184,29 @@ TEST_CASE("containers reach each other and the gateway") {
   // Taking the port down is drift, and it is named.
   CHECK(node.run("ip link set skep0 down"));
   CHECK(host.run(host.driver().check("net1", "e1")).value().size() == 1);
+}
+
+TEST_CASE("every document of the driver is what the schemas say") {
+  NamedNamespace node("node"), container("one");
+  const Inside inside(node);
+  Host host(usual_config);
+  const json made = host.ask(NETWORK(create), R"({"network":"net1","name":"bridge"})");
+  CHECK(made.at("subnet") == "172.31.5.0/24");
+  const std::string endpoint = R"({"network":"net1","endpoint":"e1"})";
+  host.ask(NETWORK(endpoint_create), endpoint);
+  host.ask(NETWORK(join), R"({"network":"net1","endpoint":"e1","interface":"eth0","netns":")" +
+                              container.path() + "\"}");
+  CHECK(host.ask(NETWORK(check), endpoint).at("drift").empty());
+  CHECK(host.ask(NETWORK(list), "{}").at("endpoints").size() == 1);
+  host.ask(BASE(capabilities), "{}");
+  CHECK(host.ask(BASE(probe), "{}").at("state") == "ready");
+  host.ask(BASE(dump), "{}");
+  host.ask(NETWORK(leave), endpoint);
+  host.ask(NETWORK(endpoint_remove), endpoint);
+  host.ask(NETWORK(remove), R"({"network":"net1"})");
+  host.ask(BASE(restore_done), R"({"ids":[]})");
+  host.ask(BASE(drain), "{}");
+  host.ask(BASE(shutdown), "{}");
 }
 
 TEST_CASE("joining again changes nothing, and joining elsewhere moves the interface") {

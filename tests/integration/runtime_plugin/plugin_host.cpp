@@ -2,12 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/integration/runtime_plugin/plugin_host.hpp"
 
-#include <filesystem>
 #include <dlfcn.h>
+#include <filesystem>
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <stdexcept>
+
+#include "sdk/host/catalog.hpp"
 
 namespace skep::test {
 
@@ -17,6 +20,15 @@ Operation* from(skep_op* op) {
 }
 std::string text(skep_str view) {
   return std::string(view.ptr ? view.ptr : "", view.len);
+}
+
+const schema::Documents& documents() {
+  static const schema::Documents all = [] {
+    auto loaded = schema::Documents::load();
+    if (!loaded) throw std::runtime_error(loaded.error().message);
+    return std::move(*loaded);
+  }();
+  return all;
 }
 }  // namespace
 
@@ -31,7 +43,14 @@ Outcome Operation::finish(std::chrono::milliseconds limit) {
   if (!changed_.wait_for(lock, limit, [this] { return over_; })) {
     throw std::runtime_error("the operation did not end in time");
   }
+  if (!misfit_.empty()) throw std::runtime_error(misfit_);
   return outcome_;
+}
+
+void Operation::hold_against_schema(schema::Part part, const std::string& document) {
+  if (name_.interface.empty() || !misfit_.empty()) return;
+  const Status fits = documents().check(name_.interface, name_.operation, part, document);
+  if (!fits) misfit_ = fits.error().message + " (" + document.substr(0, 400) + ")";
 }
 
 bool Operation::finished() {
@@ -83,12 +102,17 @@ skep_host Plugin::make_host() {
     }
     operation.over_ = true;
     operation.outcome_ = {status, json::parse(text(reply), nullptr, false), text(error)};
+    if (status == SKEP_OK) {
+      operation.hold_against_schema(schema::Part::request, operation.request_);
+      operation.hold_against_schema(schema::Part::reply, text(reply));
+    }
     operation.changed_.notify_all();
   };
   host.emit = [](const skep_host*, skep_op* op, skep_str item) -> int32_t {
     Operation& operation = *from(op);
     const std::lock_guard lock(operation.mutex_);
     operation.items_.push_back(json::parse(text(item)));
+    operation.hold_against_schema(schema::Part::item, text(item));
     operation.changed_.notify_all();
     return 0;
   };
@@ -131,10 +155,25 @@ Plugin::~Plugin() {
   instance_->destroy(instance_->self);
 }
 
+OperationName Plugin::name_of(skep_call function) const {
+  for (const host::Interface& interface : host::interfaces()) {
+    const void* table = instance_->get_interface(instance_->self, interface.id.data());
+    if (table == nullptr) continue;
+    for (const host::Operation& operation : interface.operations) {
+      skep_call slot = nullptr;
+      std::memcpy(&slot, static_cast<const char*>(table) + operation.offset, sizeof slot);
+      if (slot == function) return {interface.id, operation.name};
+    }
+  }
+  return {};
+}
+
 OperationPtr Plugin::begin(skep_call function, const json& request) {
   auto operation = std::make_shared<Operation>();
   operation->begun_ = true;
+  operation->name_ = name_of(function);
   const std::string document = request.dump();
+  operation->request_ = document;
   function(instance_->self, reinterpret_cast<skep_op*>(operation.get()),
            {document.data(), document.size()});
   return operation;

@@ -1,6 +1,9 @@
 // A host small enough to read: loads the driver's .so, makes instances of it, and drives operations
 // by JSON, in one call or held open with its items. It keeps the ABI's rules by counting on them: a
 // second completion of an operation ends the test program.
+//
+// Every reply and item is held against the published schemas (sdk/schema), and so is the request of
+// an operation that went well; what does not fit fails the test in finish().
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -11,8 +14,10 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "sdk/schema/documents.hpp"
 #include "skep/runtime.h"
 
 namespace skep::test {
@@ -26,6 +31,12 @@ struct Outcome {
   json reply;
   std::string error;
   bool ok() const { return status == SKEP_OK; }
+};
+
+// Which operation a call is, for the schemas; empty when it is none of the tables'.
+struct OperationName {
+  std::string_view interface;
+  std::string_view operation;
 };
 
 // One operation in flight; it must have ended before it is destroyed, and the destructor waits for
@@ -45,6 +56,9 @@ class Operation {
 
  private:
   friend class Plugin;
+  // Under mutex_; remembers the first misfit.
+  void hold_against_schema(schema::Part part, const std::string& document);
+
   std::mutex mutex_;
   std::condition_variable changed_;
   bool begun_ = false;
@@ -52,6 +66,9 @@ class Operation {
   bool cancelled_ = false;
   Outcome outcome_;
   std::vector<json> items_;
+  OperationName name_;
+  std::string request_;
+  std::string misfit_;
 };
 using OperationPtr = std::shared_ptr<Operation>;
 
@@ -80,6 +97,7 @@ class Plugin {
 
  private:
   static skep_host make_host();
+  OperationName name_of(skep_call function) const;
   skep_host host_;
   const skep_instance* instance_ = nullptr;
 };
