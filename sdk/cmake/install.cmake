@@ -34,6 +34,6 @@ install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${SKEP_SDK_SHARE} COMPONEN
 
 foreach(program skep skep-plugin-host skep-plugin-test)
   if(TARGET ${program})
-    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT sdk)
+    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT sdk OPTIONAL)
   endif()
 endforeach()

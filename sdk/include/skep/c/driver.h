@@ -77,6 +77,7 @@ static inline const cJSON* skep_member(const cJSON* object, const char* name) {
 /* A text that must be there. Borrowed from the request, as everything below. */
 static inline skep_status skep_text(const cJSON* object, const char* name, const char** text,
                                     skep_failure* why) {
+  *text = ""; /* in any case something: a caller may look at it before the status */
   const cJSON* found = skep_member(object, name);
   if (found == NULL) return skep_fail(why, SKEP_E_INVALID, "\"%s\" is missing", name);
   if (!cJSON_IsString(found)) return skep_fail(why, SKEP_E_INVALID, "\"%s\" must be text", name);

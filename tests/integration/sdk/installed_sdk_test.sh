@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# The SDK as its users have it: installed, moved, and everything it ships built against it, by two compilers.
+#
+# Every template and every example must build without a warning and export one symbol; an example is its
+# template with a name, so that neither grows old. Where the conformance kit is part of the SDK, each driver
+# passes it.
+# SPDX-License-Identifier: Apache-2.0
+set -euo pipefail
+tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+build=${SKEP_BUILD:-$tree/out/build}
+
+fail() { echo "FAIL: $*" >&2; exit 1; }
+
+# The kit refuses a driver that lies where others may write; a folder of mktemp is our own.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work"
+
+cmake --install "$build" --prefix "$work/elsewhere" --component sdk >"$work/install.log" ||
+  { cat "$work/install.log" >&2; fail "the SDK can't be installed"; }
+mv "$work/elsewhere" "$work/sdk"
+! grep -rIl -e "$tree" -e "$work/elsewhere" "$work/sdk/lib" "$work/sdk/include" "$work/sdk/share" ||
+  fail "these files know where they were built"
+export CMAKE_PREFIX_PATH=$work/sdk PATH=$work/sdk/bin:$PATH
+
+gcc=gcc:g++ clang=clang-16:clang++-16
+if type -P ccache >/dev/null; then
+  # The folder has another name each time; what is compiled in it is the same.
+  export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache
+  export CCACHE_BASEDIR=$work CCACHE_NOHASHDIR=1
+fi
+
+# compile FOLDER COMPILERS...: with each of them, and what it says must be nothing.
+compile() {
+  local folder=$1 compiler cc cxx
+  shift
+  for compiler in "$@"; do
+    cc=${compiler%:*} cxx=${compiler#*:}
+    (cd "$folder" && rm -rf build && CC=$cc CXX=$cxx CFLAGS=-Werror CXXFLAGS=-Werror \
+      cmake --workflow --preset driver) >"$work/build.log" 2>&1 ||
+      { cat "$work/build.log" >&2; fail "${folder##*/} does not build with $cxx"; }
+    ! grep -i warning "$work/build.log" || fail "${folder##*/} builds with warnings with $cxx"
+    local file=$folder/build/${folder##*/}.so symbols
+    symbols=$(nm -D --defined-only "$file" | awk '{ print $3 }')
+    [[ $symbols == skep_plugin_query ]] || fail "$file exports $symbols"
+    if [[ -x $work/sdk/bin/skep-plugin-test ]]; then
+      ctest --test-dir "$folder/build" --output-on-failure --no-tests=error >"$work/test.log" 2>&1 ||
+        { cat "$work/test.log" >&2; fail "${folder##*/}, built with $cxx, is refused by the kit"; }
+    fi
+    echo "built with $cxx: ${folder##*/}"
+  done
+}
+
+cd "$work"
+for template in "$work"/sdk/share/skep-sdk/templates/*; do
+  project=${template##*/}
+  kind=${project%-*} language=${project##*-}
+  skep plugin new "$kind" "my-$project" --lang "$language"
+  [[ $(cd "my-$project" && find . -type f | sort) == $(cd "$template" && find . -type f | sort) ]] ||
+    fail "skep plugin new lays down other files than the template $project has"
+  ! grep -r "@name@" "my-$project" || fail "a placeholder is left in my-$project"
+  # What is an example too is compiled with the other compiler there.
+  case $project in
+    volume-c | lb-cpp) compile "$work/my-$project" "$gcc" ;;
+    *) compile "$work/my-$project" "$gcc" "$clang" ;;
+  esac
+done
+for example in "$work"/sdk/share/skep-sdk/examples/*; do
+  name=${example##*/}
+  cp -r "$example" "$work/"
+  compile "$work/$name" "$clang"
+done
+
+# An example is a template with a name.
+for pair in volume-dir-c:volume-c lb-null:lb-cpp; do
+  example=${pair%:*} template=${pair#*:}
+  cp -r "$work/sdk/share/skep-sdk/templates/$template" "$work/template"
+  find "$work/template" -type f -exec sed -i "s/@name@/$example/g" {} +
+  diff -r "$work/template" "$work/sdk/share/skep-sdk/examples/$example" ||
+    fail "sdk/examples/$example is no longer sdk/templates/$template"
+  rm -r "$work/template"
+done
+
+# Another version is refused, by its number.
+mkdir "$work/newer"
+cat >"$work/newer/CMakeLists.txt" <<'TEXT'
+cmake_minimum_required(VERSION 3.25)
+project(newer LANGUAGES C)
+find_package(skep-sdk 99 REQUIRED)
+TEXT
+if cmake -S "$work/newer" -B "$work/newer/build" >"$work/newer.log" 2>&1; then
+  fail "version 99 of the SDK was found"
+fi
+grep -q 'compatible with requested version "99"' "$work/newer.log" ||
+  { cat "$work/newer.log" >&2; fail "the refusal of version 99 does not name it"; }
+echo "the SDK builds all it ships"
