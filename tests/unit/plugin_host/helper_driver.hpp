@@ -44,9 +44,20 @@ class HelperDriver : public host::HelperEvents {
     if (!file) FAIL(file.error().message);
     Result<host::PluginIdentity> identity = host::read_note(*file);
     if (!identity) FAIL(identity.error().message);
+    spawn(*file, *identity, plugin, std::move(options));
+  }
+  // The same for a driver whose note nobody reads.
+  HelperDriver(const std::string& plugin, const host::PluginIdentity& identity) {
+    Result<host::CheckedFile> file = host::CheckedFile::open(fake_plugin(plugin), sha256);
+    if (!file) FAIL(file.error().message);
+    spawn(*file, identity, plugin, {});
+  }
+
+  void spawn(const host::CheckedFile& file, const host::PluginIdentity& identity,
+             const std::string& plugin, host::HelperOptions options) {
     if (options.program.empty()) options.program = SKEP_TEST_PLUGIN_HOST;
     if (options.name.empty()) options.name = plugin;
-    auto spawned = host::Helper::spawn(*file, *identity, options, *this);
+    auto spawned = host::Helper::spawn(file, identity, options, *this);
     if (!spawned) FAIL(spawned.error().message);
     helper = std::move(*spawned);
   }
