@@ -65,9 +65,11 @@ Status apply_limits(const Hello& hello) {
   if (!hello.cgroup.empty()) SKEP_TRY(enter_cgroup(hello.cgroup));
   if (!hello.core_dump) SKEP_TRY(limit(RLIMIT_CORE, "core dumps", 0));
   if (hello.open_files > 0) SKEP_TRY(limit(RLIMIT_NOFILE, "open files", hello.open_files));
+#ifndef SKEP_SANITIZED  // whose run time reserves terabytes
   if (hello.address_space_bytes > 0) {
     SKEP_TRY(limit(RLIMIT_AS, "address space", hello.address_space_bytes));
   }
+#endif
   return {};
 }
 

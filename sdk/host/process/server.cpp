@@ -48,8 +48,11 @@ Server::Server(int socket, FrameReader reader, std::unique_ptr<Instance> instanc
       link_(link) {}
 
 void Server::run() {
-  // From the start, so that the reader's place never depends on the memory a driver leaves.
-  if (start_thread([this] { serve(); })) ++threads_;
+  {
+    // From the start, so that the reader's place never depends on the memory a driver leaves.
+    const std::lock_guard lock(mutex_);
+    if (start_thread([this] { serve(); })) ++threads_;
+  }
   serve();
 }
 

@@ -26,6 +26,17 @@ std::string file_text(const std::string& path) {
   return text.str();
 }
 
+// Living or dead, of any thread.
+bool has_children() {
+  bool any = false;
+  DIR* tasks = opendir("/proc/self/task");
+  while (const dirent* task = readdir(tasks)) {
+    any = any || !file_text("/proc/self/task/" + std::string(task->d_name) + "/children").empty();
+  }
+  closedir(tasks);
+  return any;
+}
+
 size_t open_descriptors() {
   size_t count = 0;
   DIR* folder = opendir("/proc/self/fd");
@@ -183,7 +194,9 @@ TEST_CASE("a helper has five descriptors, limits, and the name of its plugin") {
   const std::string process = "/proc/" + std::to_string(driver.helper->pid());
   const std::string limits = file_text(process + "/limits");
   CHECK(limits.find("Max open files            77 ") != std::string::npos);
+#ifndef SKEP_SANITIZED
   CHECK(limits.find("Max address space         314572800 ") != std::string::npos);
+#endif
   CHECK(limits.find("Max core file size        0 ") != std::string::npos);
   CHECK(file_text(process + "/comm") == "skep:fake-crash\n");
 }
@@ -227,9 +240,6 @@ TEST_CASE("a cgroup that can't be entered, and a program that is not there, are 
 }
 
 TEST_CASE("a thousand helpers leave no descriptor and no dead process behind") {
-  const auto children = [] {
-    return file_text("/proc/self/task/" + std::to_string(getpid()) + "/children");
-  };
   HelperDriver("fake-behaviour").until_ready();
   const size_t before = open_descriptors();
   for (int count = 0; count < 1000; ++count) {
@@ -237,19 +247,12 @@ TEST_CASE("a thousand helpers leave no descriptor and no dead process behind") {
     // Some are ended while they begin, some when they stand.
     if (count % 10 == 0) driver.until_ready();
   }
-  CHECK(open_descriptors() == before);
-  // The spawner reaps those that took a moment; all processes are children of its thread.
+  // The spawner reaps those that took a moment, and then closes their descriptor.
   const auto until = std::chrono::steady_clock::now() + skep::test::patience;
-  size_t zombies = 1;
-  while (zombies > 0 && std::chrono::steady_clock::now() < until) {
-    zombies = 0;
-    DIR* tasks = opendir("/proc/self/task");
-    while (const dirent* task = readdir(tasks)) {
-      const std::string path = "/proc/self/task/" + std::string(task->d_name) + "/children";
-      if (!file_text(path).empty()) ++zombies;
-    }
-    closedir(tasks);
+  while ((has_children() || open_descriptors() != before) &&
+         std::chrono::steady_clock::now() < until) {
+    poll(nullptr, 0, 1);
   }
-  CHECK(zombies == 0);
-  CHECK(children().empty());
+  CHECK_FALSE(has_children());
+  CHECK(open_descriptors() == before);
 }
