@@ -54,6 +54,8 @@ struct Step {
   std::function<json(const Object&)> request;
   // Further members of the reply that differ from one call to the next ("time"); for comparisons.
   std::vector<std::string> volatile_members;
+  // Of a down: the up that it undoes; empty: the last one that is not undone yet.
+  std::string undoes;
 };
 
 // What the kit knows of a kind of driver. One constant object for each kind; [any thread].
@@ -78,6 +80,8 @@ class Kind {
   virtual json altered(const Object& object) const = 0;
   // The ids of the objects that the driver says exist, each as often as it says so.
   virtual Result<std::vector<std::string>> existing(Run& run, Driver& driver) const = 0;
+  // Whether an object of which these ups are done is one of existing().
+  virtual bool exists_after(const std::vector<std::string>& done) const { return !done.empty(); }
   // What is still there outside (mounts, interfaces, processes) after all objects were taken away;
   // a line each.
   virtual std::vector<std::string> left_over(Run& run, Driver& driver) const;
@@ -85,6 +89,9 @@ class Kind {
   // crash matrix asks after each restart.
   virtual std::vector<std::string> wrong_with(Run& run, Driver& driver, const Object& object,
                                               const std::vector<std::string>& done) const;
+  // After a restart the host of this kind says everything again (its ups, in order), and restore
+  // does not tell whether the driver has it.
+  virtual bool told_again() const { return false; }
   // Whether two instances on folders of their own have nothing in common; not so when what they
   // make lives in the kernel or in a service of the node.
   virtual bool separate(Run& run, Driver& driver) const;

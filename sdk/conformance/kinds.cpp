@@ -2,12 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sdk/conformance/kinds.hpp"
 
+#include "sdk/conformance/lb/lb_kind.hpp"
 #include "sdk/conformance/volume/volume_kind.hpp"
 
 namespace skep::conformance {
 
 std::vector<const Kind*> kinds() {
-  return {&volume_kind()};
+  return {&lb_kind(), &volume_kind()};
 }
 
 }  // namespace skep::conformance

@@ -47,7 +47,7 @@ std::optional<std::string> check_request(const host::Operation& operation, std::
 }
 
 std::optional<std::string> check_against(std::string_view schema, const json& document) {
-  const Result<schema::JsonSchema> compiled = schema::JsonSchema::compile(schema);
+  const Result<schema::JsonSchema> compiled = schema::JsonSchema::compile_text(schema);
   if (!compiled) return compiled.error().message;
   const Status status = compiled->check(document);
   if (status) return std::nullopt;

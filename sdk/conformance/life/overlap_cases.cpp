@@ -55,7 +55,7 @@ Status one_object(Run& run) {
       SKEP_TRY(run.same(outcomes.front(), outcome, walk.steps()[step].volatile_members));
     }
     walk.remember(step, outcomes.front());
-    if (walk.known() && !walk.done().empty()) SKEP_TRY(walk.check_there(*driver));
+    if (walk.exists()) SKEP_TRY(walk.check_there(*driver));
   }
   return walk.check_gone(*driver);
 }

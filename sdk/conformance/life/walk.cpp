@@ -50,8 +50,12 @@ void Walk::remember(size_t step, const Outcome& outcome) {
   if (steps_[step].place == Step::Place::up) {
     if (std::ranges::find(done_, name) == done_.end()) done_.push_back(name);
   } else if (steps_[step].place == Step::Place::down) {
-    // Downs undo the ups in reverse.
-    if (!done_.empty()) done_.pop_back();
+    const std::string& undone = steps_[step].undoes;
+    if (!undone.empty()) {
+      std::erase(done_, undone);
+    } else if (!done_.empty()) {
+      done_.pop_back();
+    }
     if (step + 1 == steps_.size()) {
       done_.clear();
       known_ = false;
@@ -88,7 +92,14 @@ Status Walk::restart(Driver& driver) {
                         described(restored), restored));
   }
   SKEP_TRY(run_->ok(driver.restore_done(ids)));
-  return driver.until_ready();
+  SKEP_TRY(driver.until_ready());
+  if (!run_->kind().told_again()) return {};
+  const std::vector<std::string> told = done_;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    if (std::ranges::find(told, steps_[i].operation->name) == told.end()) continue;
+    if (steps_[i].place == Step::Place::up) SKEP_TRY(run_->ok(take(driver, i)));
+  }
+  return {};
 }
 
 Status Walk::check_there(Driver& driver) {

@@ -34,6 +34,8 @@ class Walk {
   // All that is left, to the end.
   Status finish(Driver& driver, size_t from);
 
+  // Whether the driver must list it now.
+  bool exists() const { return run_->kind().exists_after(done_); }
   // The host forgets the object: as if its store were older than its first step.
   void forget() {
     known_ = false;
