@@ -19,6 +19,7 @@
 #include "daemon/advertise.hpp"
 #include "daemon/base/clock.hpp"
 #include "daemon/base/log.hpp"
+#include "daemon/drivers/plugin_log.hpp"
 #include "daemon/transport/address.hpp"
 #include "daemon/transport/join.hpp"
 
@@ -41,13 +42,41 @@ std::string machine_hostname() {
   return name.data();
 }
 
+fs::path own_program() {
+  std::error_code error;
+  return fs::read_symlink("/proc/self/exe", error);
+}
+
+// What runs a driver in a process of its own lies beside skepd.
+std::string plugin_host_program() {
+  return (own_program().parent_path() / "skep-plugin-host").string();
+}
+
 // The folder of the shipped plugins, seen from the running program: bin/../lib/skep/plugins.
 fs::path shipped_plugins() {
   std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  const fs::path beside = program.parent_path().parent_path();
+  const fs::path beside = own_program().parent_path().parent_path();
   const fs::path installed = beside / "lib" / "skep" / "plugins";
   return fs::exists(installed, error) ? installed : beside / "plugins";
+}
+
+drivers::PluginConfig plugin_config(const base::PluginSection& section) {
+  drivers::PluginConfig plugin;
+  plugin.name = section.name;
+  const fs::path shipped = shipped_plugins();
+  const fs::path path =
+      fs::path(section.path).is_absolute() ? fs::path(section.path) : shipped / section.path;
+  plugin.path = path.string();
+  std::error_code error;
+  plugin.shipped = fs::equivalent(path.parent_path(), shipped, error);
+  if (!section.sha256.empty()) plugin.sha256 = section.sha256;
+  plugin.config = section.config_json;
+  if (section.isolation == "process") plugin.isolation = drivers::Isolation::process;
+  if (section.isolation == "in-process") plugin.isolation = drivers::Isolation::in_process;
+  plugin.debug = section.debug;
+  plugin.limits.address_space_bytes = section.address_space_bytes;
+  plugin.limits.open_files = section.open_files;
+  return plugin;
 }
 
 }  // namespace
@@ -89,20 +118,19 @@ asio::awaitable<Status> Node::start() {
 
 asio::awaitable<Status> Node::start_drivers() {
   std::vector<drivers::PluginConfig> configs;
-  for (const auto& [name, section] : config_.plugins) {
-    drivers::PluginConfig plugin;
-    plugin.name = name;
-    plugin.path = fs::path(section.path).is_absolute()
-                      ? section.path
-                      : (shipped_plugins() / section.path).string();
-    if (!section.sha256.empty()) plugin.sha256 = section.sha256;
-    plugin.config = section.config_json;
-    configs.push_back(std::move(plugin));
-  }
-  drivers::PluginPlace place{config_.run_dir, config_.data_dir, hostname_};
-  drivers_ = co_await drivers::DriverSet::load(std::move(configs), std::move(place));
+  for (const auto& [name, section] : config_.plugins) configs.push_back(plugin_config(section));
+  drivers::PluginPlace place;
+  place.run_dir = config_.run_dir;
+  place.data_dir = config_.data_dir;
+  place.node = hostname_;
+  place.helper = plugin_host_program();
+  SKEP_CO_TRY_ASSIGN(place.log_level, drivers::log_level_of(config_.log_level));
+  drivers::DriverSetOptions options;
+  options.lb = config_.lb;
+  drivers_ =
+      co_await drivers::DriverSet::load(std::move(configs), std::move(place), std::move(options));
   // A driver that the operator named and that does not load is a mistake to be told, not worked
-  // around.
+  // around. One whose process dies is unhealthy, and comes back.
   for (const drivers::DriverState& state : drivers_->states()) {
     if (state.refused) co_return fail(*state.refused);
   }

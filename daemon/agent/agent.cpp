@@ -47,7 +47,11 @@ class Agent::Core {
         alive_(std::make_shared<bool>(true)) {
     if (options_.cgroup_parent.empty()) options_.cgroup_parent = "/skep/" + options_.node_name;
   }
-  ~Core() { *alive_ = false; }
+  ~Core() {
+    *alive_ = false;
+    runtime_.forget_source();
+    network_driver_.forget_source();
+  }
 
   asio::awaitable<Status> start();
   void assign(const AssignmentSet& wanted);
@@ -58,6 +62,7 @@ class Agent::Core {
   Containers& containers() { return *containers_; }
 
  private:
+  void know(StoredTask stored, bool adopted);
   void begin(StoredTask stored, bool adopted);
   void bring_about(const AssignmentSet& wanted);
   asio::awaitable<void> take_stock();
@@ -65,7 +70,9 @@ class Agent::Core {
   asio::awaitable<void> end_restore(std::vector<std::string> containers,
                                     std::vector<std::string> endpoints);
   asio::awaitable<void> run(model::TaskId id);
-  asio::awaitable<void> restore(const std::vector<StoredTask>& tasks);
+  asio::awaitable<void> restore();
+  drivers::RestorePlan known_containers() const;
+  LocalNetwork::KnownEndpoints known_endpoints() const;
   asio::awaitable<void> follow_health();
   asio::awaitable<void> sweep_forever();
   asio::awaitable<void> sweep();
@@ -118,30 +125,49 @@ asio::awaitable<Status> Agent::Core::start() {
                                                  runtime_news_, group_);
   containers_->release_old_execs();
   unsure_ = tasks.empty();
-  co_await restore(tasks);
-  for (StoredTask& task : tasks) begin(std::move(task), /*adopted=*/true);
+  for (StoredTask& task : tasks) know(std::move(task), /*adopted=*/true);
+  co_await restore();
+  for (const auto& [id, task] : tasks_) group_.start(run(id));
   group_.start(follow_health());
   group_.start(sweep_forever());
   co_return Status();
 }
 
-asio::awaitable<void> Agent::Core::restore(const std::vector<StoredTask>& tasks) {
-  std::vector<StoredEndpoint> endpoints;
-  std::vector<std::string> endpoint_ids;
-  std::vector<std::string> containers;
-  for (const StoredTask& task : tasks) {
-    if (task.endpoint) endpoints.push_back(*task.endpoint);
-    if (task.endpoint) endpoint_ids.push_back(task.endpoint->endpoint);
-    if (!task.container_intended) continue;
-    const std::string id = container_id_of(task.assigned.task.id);
-    containers.push_back(id);
-    if (task.container_handle.empty()) continue;
-    const Status back = co_await runtime_.restore(id, task.container_handle);
+// At a start, and the same again whenever a driver's process was started anew.
+asio::awaitable<void> Agent::Core::restore() {
+  drivers::RestoreSource containers = [this] { return known_containers(); };
+  const Status back = co_await runtime_.restore_from(std::move(containers));
+  if (!back) spdlog::warn("agent: containers are not restored yet: {}", back.error().message);
+  std::function<LocalNetwork::KnownEndpoints()> endpoints = [this] { return known_endpoints(); };
+  co_await network_->restore(std::move(endpoints));
+}
+
+// A container that is only intended is named as well: it may have been made.
+drivers::RestorePlan Agent::Core::known_containers() const {
+  drivers::RestorePlan plan;
+  std::vector<std::string> ids;
+  for (const auto& [id, task] : tasks_) {
+    const StoredTask& stored = task->stored();
+    if (!stored.container_intended) continue;
+    ids.push_back(task->container_id());
+    if (stored.container_handle.empty()) continue;
+    plan.objects.push_back({task->container_id(), stored.container_handle});
+  }
+  if (!unsure_) plan.ids = std::move(ids);
+  plan.told = [](const std::string& id, const Status& back) {
     // Gone, or the runtime is away: the task's own coroutine finds out and says so.
     if (!back) spdlog::info("agent: container {}: {}", id, back.error().message);
+  };
+  return plan;
+}
+
+LocalNetwork::KnownEndpoints Agent::Core::known_endpoints() const {
+  LocalNetwork::KnownEndpoints known;
+  known.all = !unsure_;
+  for (const auto& [id, task] : tasks_) {
+    if (task->stored().endpoint) known.endpoints.push_back(*task->stored().endpoint);
   }
-  co_await network_->restore(std::move(endpoints));
-  if (!unsure_) co_await end_restore(std::move(containers), std::move(endpoint_ids));
+  return known;
 }
 
 // From here on the drivers may clear away what was not named.
@@ -156,6 +182,12 @@ asio::awaitable<void> Agent::Core::end_restore(std::vector<std::string> containe
 
 void Agent::Core::begin(StoredTask stored, bool adopted) {
   const model::TaskId id = stored.assigned.task.id;
+  know(std::move(stored), adopted);
+  group_.start(run(id));
+}
+
+void Agent::Core::know(StoredTask stored, bool adopted) {
+  const model::TaskId id = stored.assigned.task.id;
   if (const auto found = found_endpoints_.find(id); found != found_endpoints_.end()) {
     stored.endpoint = found->second;
   }
@@ -166,7 +198,6 @@ void Agent::Core::begin(StoredTask stored, bool adopted) {
     if (!kept) spdlog::error("agent: {}", kept.error().message);
   }
   tasks_[id] = std::move(task);
-  group_.start(run(id));
 }
 
 asio::awaitable<void> Agent::Core::take_stock() {

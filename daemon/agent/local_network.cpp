@@ -88,23 +88,37 @@ boost::asio::awaitable<Status> LocalNetwork::detach(StoredEndpoint endpoint,
   co_return Status();
 }
 
-boost::asio::awaitable<void> LocalNetwork::restore(std::vector<StoredEndpoint> endpoints) {
+// Ours is named whether it is there or not: it is made anew right after.
+drivers::RestorePlan LocalNetwork::plan(KnownEndpoints known) {
+  drivers::RestorePlan plan;
+  std::vector<std::string> ids = {id_};
+  std::optional<StoredNetwork> own;
   Result<std::vector<StoredNetwork>> networks = db_.networks();
   if (!networks) spdlog::error("agent: {}", networks.error().message);
   if (networks) {
     for (StoredNetwork& network : *networks) {
-      const Status back = co_await driver_.restore(network.id, network.handle);
-      if (!back) spdlog::warn("agent: network {}: {}", network.name, back.error().message);
-      if (!back) continue;
-      restored_.push_back(network.id);
-      if (network.id == id_) network_ = std::move(network);
+      if (network.id != id_) ids.push_back(network.id);
+      plan.objects.push_back({network.id, network.handle});
+      if (network.id == id_) own = std::move(network);
     }
   }
-  for (const StoredEndpoint& endpoint : endpoints) {
-    if (endpoint.handle.empty()) continue;
-    const Status back = co_await driver_.restore(endpoint.endpoint, endpoint.handle);
-    if (!back) spdlog::warn("agent: endpoint {}: {}", endpoint.endpoint, back.error().message);
+  for (const StoredEndpoint& endpoint : known.endpoints) {
+    ids.push_back(endpoint.endpoint);
+    if (!endpoint.handle.empty()) plan.objects.push_back({endpoint.endpoint, endpoint.handle});
   }
+  if (known.all && networks) plan.ids = std::move(ids);
+  plan.told = [this, own = std::move(own)](const std::string& id, const Status& back) {
+    if (!back) spdlog::warn("agent: network object {}: {}", id, back.error().message);
+    if (id != id_) return;
+    network_ = back ? own : std::nullopt;
+  };
+  return plan;
+}
+
+boost::asio::awaitable<void> LocalNetwork::restore(std::function<KnownEndpoints()> known) {
+  drivers::RestoreSource source = [this, known = std::move(known)] { return plan(known()); };
+  const Status back = co_await driver_.restore_from(std::move(source));
+  if (!back) spdlog::warn("agent: networks are not restored yet: {}", back.error().message);
   // A user expects to see it before the first task; and the first task need not wait for it.
   const Status made = co_await ensure();
   if (!made) spdlog::warn("agent: network {}: {}", kName, made.error().message);
@@ -112,7 +126,9 @@ boost::asio::awaitable<void> LocalNetwork::restore(std::vector<StoredEndpoint> e
 
 boost::asio::awaitable<void> LocalNetwork::end_restore(std::vector<std::string> endpoints) {
   std::vector<std::string> ids = std::move(endpoints);
-  ids.insert(ids.end(), restored_.begin(), restored_.end());
+  if (const Result<std::vector<StoredNetwork>> networks = db_.networks()) {
+    for (const StoredNetwork& network : *networks) ids.push_back(network.id);
+  }
   ids.push_back(id_);  // made anew by now, if it wasn't restored
   const Status done = co_await driver_.restore_done(std::move(ids));
   if (!done && done.error().kind != ErrorKind::unimplemented) {

@@ -38,9 +38,14 @@ class LocalNetwork {
                                                         std::string netns_path);
   boost::asio::awaitable<Status> detach(StoredEndpoint endpoint, std::string netns_path);
 
-  // After a start: hands the driver what it had, and makes the network if it isn't there; a failure
-  // of that is logged, and attach() tries again.
-  boost::asio::awaitable<void> restore(std::vector<StoredEndpoint> endpoints);
+  struct KnownEndpoints {
+    std::vector<StoredEndpoint> endpoints;
+    bool all = false;  // there are no others: the driver may clear those away
+  };
+  // After a start: hands the driver what it had, now and whenever it was started anew, and makes
+  // the network if it isn't there; a failure of that is logged, and attach() tries again. `known`
+  // is asked until the driver's source is forgotten.
+  boost::asio::awaitable<void> restore(std::function<KnownEndpoints()> known);
   // Tells the driver that these endpoints were all: it may clear away every other.
   boost::asio::awaitable<void> end_restore(std::vector<std::string> endpoints);
   // Books an endpoint whose interface is there already with this address, of which the driver knows
@@ -57,13 +62,13 @@ class LocalNetwork {
  private:
   boost::asio::awaitable<Status> ensure();
   boost::asio::awaitable<Status> make();
+  drivers::RestorePlan plan(KnownEndpoints known);
 
   drivers::NetworkDriver& driver_;
   AgentDb& db_;
   const AgentOptions& options_;
   std::string id_;
   std::optional<StoredNetwork> network_;  // known to be there
-  std::vector<std::string> restored_;     // ids of the networks that the driver has again
   bool making_ = false;
   Signal made_;
 };

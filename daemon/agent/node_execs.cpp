@@ -179,7 +179,14 @@ asio::awaitable<void> NodeContainers::end_input(std::string exec_id, std::string
 asio::awaitable<void> NodeContainers::follow_exec(std::string exec_id,
                                                   std::shared_ptr<ExecProgress> exec) {
   const std::string container = exec->state.config.container_id;
-  const Result<int64_t> end = co_await runtime_.exec_wait(container, exec_id);
+  Result<int64_t> end = co_await runtime_.exec_wait(container, exec_id);
+  // A driver that was lost is asked again; what it doesn't know any more it says is not found.
+  while (!end && (end.error().kind == ErrorKind::plugin_lost ||
+                  end.error().kind == ErrorKind::unavailable)) {
+    Signal never(loop_);
+    co_await never.changed_within(options_.retry_first);
+    end = co_await runtime_.exec_wait(container, exec_id);
+  }
   exec->state.running = false;
   exec->state.exit_code = end.value_or(kExitUnknown);
   exec->waiting = false;

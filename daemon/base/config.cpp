@@ -5,15 +5,18 @@
 #include <toml++/toml.h>
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <initializer_list>
+#include <optional>
 #include <sstream>
 #include <vector>
 
 namespace skep::base {
 namespace {
 
+constexpr int64_t kOpenFilesMin = 16;  // fewer, and a driver's process does not come up
 constexpr const char* kDefaultPath = "/etc/skep/skepd.toml";
 
 // Where in which file a complaint is about.
@@ -24,6 +27,22 @@ std::string at(std::string_view origin, const toml::node& node) {
 tl::unexpected<Error> complain(std::string_view origin, const toml::node& node,
                                const std::string& message) {
   return fail(ErrorKind::invalid, at(origin, node) + ": " + message);
+}
+
+// Bytes; 0 for "none".
+std::optional<int64_t> parse_size(std::string_view word) {
+  if (word == "none") return 0;
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+  const std::string_view unit(end, static_cast<size_t>(word.data() + word.size() - end));
+  int shift = -1;
+  if (unit == "k") shift = 10;
+  if (unit == "m") shift = 20;
+  if (unit == "g") shift = 30;
+  if (error != std::errc() || shift < 0 || number < 1 || number >= (int64_t{1} << 30)) {
+    return std::nullopt;
+  }
+  return number << shift;
 }
 
 // One table being read: takes the known keys and then refuses what is left.
@@ -39,6 +58,56 @@ class Section {
     const auto* value = node->as_string();
     if (!value) return complain(origin_, *node, "'" + name(key) + "' must be a string");
     out = value->get();
+    return {};
+  }
+
+  Status flag(std::string_view key, bool& out) {
+    known_.push_back(key);
+    const toml::node* node = table_.get(key);
+    if (!node) return {};
+    const auto* value = node->as_boolean();
+    if (!value) return complain(origin_, *node, "'" + name(key) + "' must be true or false");
+    out = value->get();
+    return {};
+  }
+
+  Status count(std::string_view key, int64_t least, int64_t& out) {
+    known_.push_back(key);
+    const toml::node* node = table_.get(key);
+    if (!node) return {};
+    const auto* value = node->as_integer();
+    if (!value || value->get() < least) {
+      return complain(origin_, *node,
+                      "'" + name(key) + "' must be a number from " + std::to_string(least) + " on");
+    }
+    out = value->get();
+    return {};
+  }
+
+  // "512m", "4g", "none".
+  Status size(std::string_view key, int64_t& out) {
+    std::string word;
+    SKEP_TRY(text(key, word));
+    if (word.empty()) return {};
+    const std::optional<int64_t> bytes = parse_size(word);
+    if (bytes) out = *bytes;
+    if (bytes) return {};
+    return complain(origin_, *table_.get(key),
+                    "'" + name(key) + "' must be a size such as \"512m\" or \"4g\", or \"none\"");
+  }
+
+  Status texts(std::string_view key, std::vector<std::string>& out) {
+    known_.push_back(key);
+    const toml::node* node = table_.get(key);
+    if (!node) return {};
+    const toml::array* values = node->as_array();
+    if (!values) return complain(origin_, *node, "'" + name(key) + "' must be a list of strings");
+    for (const toml::node& value : *values) {
+      if (!value.is_string()) {
+        return complain(origin_, value, "'" + name(key) + "' must be a list of strings");
+      }
+      out.push_back(value.as_string()->get());
+    }
     return {};
   }
 
@@ -70,6 +139,14 @@ class Section {
   std::vector<std::string_view> known_;
 };
 
+Status read_limits(const toml::table& table, std::string path, std::string_view origin,
+                   PluginSection& plugin) {
+  Section section(table, std::move(path), origin);
+  SKEP_TRY(section.size("address_space", plugin.address_space_bytes));
+  SKEP_TRY(section.count("open_files", kOpenFilesMin, plugin.open_files));
+  return section.nothing_else();
+}
+
 Status read_plugins(const toml::table& table, std::string_view origin, Config& config) {
   for (const auto& [key, node] : table) {
     const std::string path = "plugins." + std::string(key.str());
@@ -80,8 +157,18 @@ Status read_plugins(const toml::table& table, std::string_view origin, Config& c
     plugin.name = key.str();
     SKEP_TRY(section.text("path", plugin.path));
     SKEP_TRY(section.text("sha256", plugin.sha256));
+    SKEP_TRY(section.text("isolation", plugin.isolation));
+    SKEP_TRY(section.flag("debug", plugin.debug));
     SKEP_TRY_ASSIGN(const toml::table* own, section.table("config"));
+    SKEP_TRY_ASSIGN(const toml::table* limits, section.table("limits"));
     SKEP_TRY(section.nothing_else());
+    if (!plugin.isolation.empty() && plugin.isolation != "process" &&
+        plugin.isolation != "in-process") {
+      return complain(
+          origin, *section_table->get("isolation"),
+          "'" + path + ".isolation' must be process or in-process, not '" + plugin.isolation + "'");
+    }
+    if (limits) SKEP_TRY(read_limits(*limits, path + ".limits", origin, plugin));
     if (plugin.path.empty()) return complain(origin, node, "'" + path + ".path' is missing");
     if (own) {
       std::ostringstream json;
@@ -109,6 +196,7 @@ Status read(const toml::table& root, std::string_view origin, Config& config) {
   SKEP_TRY(top.text("data_dir", config.data_dir));
   SKEP_TRY(top.text("run_dir", config.run_dir));
   SKEP_TRY(top.text("hostname", config.hostname));
+  SKEP_TRY(top.texts("lb", config.lb));
   SKEP_TRY_ASSIGN(const toml::table* api, top.table("api"));
   SKEP_TRY_ASSIGN(const toml::table* log, top.table("log"));
   SKEP_TRY_ASSIGN(const toml::table* labels, top.table("labels"));
@@ -135,6 +223,12 @@ Status read(const toml::table& root, std::string_view origin, Config& config) {
   if (plugins) {
     config.plugins.clear();
     SKEP_TRY(read_plugins(*plugins, origin, config));
+  }
+  for (const std::string& name : config.lb) {
+    if (!config.plugins.contains(name)) {
+      return complain(origin, *root.get("lb"),
+                      "'lb' names '" + name + "', but there is no [plugins." + name + "]");
+    }
   }
   return {};
 }
@@ -188,6 +282,10 @@ run_dir = "/run/skep"
 # The name under which the node appears; empty: the machine's host name.
 hostname = ""
 
+# Balancers in the order they are tried, by the names of their plugins, such as ["lb-ebpf", "lb-ipvs"]:
+# the first that says it is ready is used. Empty: all that are configured, by name.
+lb = []
+
 [api]
 # The Engine API's Unix socket; empty: RUN_DIR/skep.sock. At most 107 bytes.
 socket = ""
@@ -202,7 +300,11 @@ level = "info"
 [labels]
 
 # Drivers. A relative path is looked up in the folder of the shipped plugins. `sha256` pins the file;
-# [plugins.NAME.config] goes to the driver, which says what it understands.
+# [plugins.NAME.config] goes to the driver, which says what it understands. A driver runs in a process
+# of its own (isolation = "process"), but for the shipped runtime, network and balancer drivers, which
+# are as trusted as skepd itself (isolation = "in-process"). [plugins.NAME.limits] bounds that process:
+# address_space = "512m" (or "none"), open_files = 1024. debug = true maps the file from its path, so
+# that a debugger finds symbols.
 [plugins.runtime-containerd]
 path = "runtime-containerd.so"
 [plugins.runtime-containerd.config]

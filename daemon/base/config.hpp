@@ -6,9 +6,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/model/result.hpp"
 
@@ -19,6 +21,13 @@ struct PluginSection {
   std::string path;    // absolute, or relative to the shipped plugins' folder
   std::string sha256;  // empty: not pinned
   std::string config_json = "{}";
+  // Whether it runs in the daemon's process; empty: only the shipped runtime, network and balancer
+  // drivers do.
+  std::string isolation;  // "process", "in-process" or empty
+  bool debug = false;     // mapped from its path, so that a debugger finds symbols
+  // Limits of its own process.
+  int64_t address_space_bytes = int64_t{512} << 20;  // 0: none
+  int64_t open_files = 1024;
 };
 
 struct Config {
@@ -30,6 +39,8 @@ struct Config {
   std::string log_level = "info";  // debug, info, warning, error
   std::map<std::string, std::string> engine_labels;
   std::map<std::string, PluginSection> plugins;  // by name
+  // Names of balancers, in the order in which they are tried; empty: all, by name.
+  std::vector<std::string> lb;
 };
 
 // What a fresh installation runs with: containerd and the node-local bridge.

@@ -2,22 +2,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/drivers/driver_set.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "daemon/drivers/plugin.hpp"
 #include "daemon/drivers/typed_call.hpp"
-#include "skep/network.h"
-#include "skep/runtime.h"
 
 namespace skep::drivers {
 namespace {
 
 namespace asio = boost::asio;
-
-constexpr int64_t probe_deadline_ms = 5'000;
-constexpr int64_t shutdown_deadline_ms = 10'000;
 
 struct Probe {
   ProbeState state = ProbeState::unknown;
@@ -34,6 +32,20 @@ Probe read_probe(const json& document) {
   return probe;
 }
 
+// Objects of two kinds would need two owners, who each know half of what may be cleared away.
+Status one_kind(const Plugin& plugin) {
+  std::string first;
+  for (const char* id : {SKEP_RUNTIME_1, SKEP_NETWORK_1, SKEP_LB_1, SKEP_VOLUME_1}) {
+    if (!plugin.has(std::string_view(id))) continue;
+    if (!first.empty()) {
+      return fail(ErrorKind::invalid, "init_failed: " + plugin.config().path + " offers " + first +
+                                          " and " + id + "; a plugin is of one kind, make it two");
+    }
+    first = id;
+  }
+  return {};
+}
+
 }  // namespace
 
 // The plugin is declared before its clients, so that it goes after them.
@@ -43,56 +55,62 @@ struct DriverSet::Member {
   std::unique_ptr<RuntimeDriver> runtime;
   std::unique_ptr<NetworkDriver> network;
 
-  bool called(std::string_view id) const { return state.id == id || state.name == id; }
+  bool is_lb() const { return plugin && plugin->has(std::string_view(SKEP_LB_1)); }
 
-  asio::awaitable<void> load(PluginConfig config, PluginPlace place);
+  asio::awaitable<Status> open(PluginConfig config, PluginPlace place,
+                               std::function<void()> changed);
+  asio::awaitable<void> load(PluginConfig config, PluginPlace place, std::function<void()> changed);
   asio::awaitable<void> probe();
 };
 
-asio::awaitable<void> DriverSet::Member::load(PluginConfig config, PluginPlace place) {
-  state.name = config.name;
-  state.path = config.path;
-  Result<std::unique_ptr<Plugin>> opened = Plugin::open(config);
-  if (!opened) {
-    state.refused = opened.error().within("plugin " + config.name);
-    co_return;
-  }
-  plugin = std::move(*opened);
+asio::awaitable<Status> DriverSet::Member::open(PluginConfig config, PluginPlace place,
+                                                std::function<void()> changed) {
+  SKEP_CO_TRY_ASSIGN(
+      plugin, co_await Plugin::open(std::move(config), std::move(place), std::move(changed)));
   state.id = plugin->identity().id;
   state.version = plugin->identity().version;
   state.interfaces = plugin->identity().interfaces;
-  const Status configured = co_await plugin->configure(std::move(place));
-  if (!configured) {
-    state.refused = configured.error();
+  state.isolation = plugin->isolation();
+  co_return one_kind(*plugin);
+}
+
+asio::awaitable<void> DriverSet::Member::load(PluginConfig config, PluginPlace place,
+                                              std::function<void()> changed) {
+  state.name = config.name;
+  state.path = config.path;
+  const Status opened = co_await open(std::move(config), std::move(place), std::move(changed));
+  if (!opened) {
+    state.refused = opened.error().within("plugin " + state.name);
     plugin.reset();
     co_return;
   }
-  if (plugin->has(SKEP_RUNTIME_1)) {
+  if (plugin->has(std::string_view(SKEP_RUNTIME_1))) {
     runtime = std::make_unique<RuntimeDriver>(*plugin);
   }
-  if (plugin->has(SKEP_NETWORK_1)) {
+  if (plugin->has(std::string_view(SKEP_NETWORK_1))) {
     network = std::make_unique<NetworkDriver>(*plugin);
   }
-  co_await probe();
+  if (plugin->report().state == RunState::serving) co_await probe();
 }
 
 asio::awaitable<void> DriverSet::Member::probe() {
   if (!plugin) co_return;
-  CallOptions options;
-  options.deadline_ms = probe_deadline_ms;
   const host::Operation& operation = SKEP_OPERATION(SKEP_BASE_1, skep_base_1, probe);
+  CallOptions options;
+  options.deadline_ms = operation.deadline_ms;
   const Result<Probe> probe = co_await ask(*plugin, operation, std::string(), std::string("{}"),
                                            std::move(options), &read_probe);
   state.probe = probe ? probe->state : ProbeState::broken;
   state.reason = probe ? probe->reason : probe.error().message;
 }
 
-DriverSet::DriverSet() = default;
+DriverSet::DriverSet(DriverSetOptions options) : options_(std::move(options)) {}
 DriverSet::~DriverSet() = default;
 
 asio::awaitable<std::unique_ptr<DriverSet>> DriverSet::load(std::vector<PluginConfig> configs,
-                                                            PluginPlace place) {
-  std::unique_ptr<DriverSet> set(new DriverSet());
+                                                            PluginPlace place,
+                                                            DriverSetOptions options) {
+  std::unique_ptr<DriverSet> set(new DriverSet(std::move(options)));
   for (PluginConfig& config : configs) {
     auto member = std::make_unique<Member>();
     const bool taken =
@@ -105,11 +123,23 @@ asio::awaitable<std::unique_ptr<DriverSet>> DriverSet::load(std::vector<PluginCo
           Error{ErrorKind::invalid, "duplicate_id: two plugins are named " + config.name +
                                         " in the configuration; rename one"};
     } else {
-      co_await member->load(std::move(config), place);
+      co_await member->load(std::move(config), place, set->options_.changed);
     }
     set->members_.push_back(std::move(member));
   }
+  set->choose_lb();
   co_return set;
+}
+
+// Several may run the same file under different names; then the id means the first.
+DriverSet::Member* DriverSet::find(std::string_view id) const {
+  for (const auto& member : members_) {
+    if (member->state.name == id) return member.get();
+  }
+  for (const auto& member : members_) {
+    if (member->state.id == id) return member.get();
+  }
+  return nullptr;
 }
 
 Result<RuntimeDriver*> DriverSet::runtime() {
@@ -125,16 +155,14 @@ Result<RuntimeDriver*> DriverSet::runtime() {
 }
 
 Result<NetworkDriver*> DriverSet::network(std::string_view id) {
-  for (const auto& member : members_) {
-    if (!member->called(id)) continue;
-    if (member->state.refused) {
-      return fail(ErrorKind::unavailable, member->state.refused->message);
-    }
-    if (member->network) return member->network.get();
-    return fail(ErrorKind::invalid, "plugin " + member->state.name + " is no network driver");
+  const Member* member = find(id);
+  if (member == nullptr) {
+    return fail(ErrorKind::unavailable,
+                "network driver " + std::string(id) + " is not installed on this node");
   }
-  return fail(ErrorKind::unavailable,
-              "network driver " + std::string(id) + " is not installed on this node");
+  if (member->state.refused) return fail(ErrorKind::unavailable, member->state.refused->message);
+  if (member->network) return member->network.get();
+  return fail(ErrorKind::invalid, "plugin " + member->state.name + " is no network driver");
 }
 
 std::vector<std::string> DriverSet::network_ids() const {
@@ -146,36 +174,80 @@ std::vector<std::string> DriverSet::network_ids() const {
 }
 
 Result<Plugin*> DriverSet::plugin(std::string_view id) {
-  for (const auto& member : members_) {
-    if (!member->called(id)) continue;
-    if (member->state.refused) {
-      return fail(ErrorKind::unavailable, member->state.refused->message);
-    }
-    return member->plugin.get();
+  const Member* member = find(id);
+  if (member == nullptr) {
+    return fail(ErrorKind::unavailable,
+                "plugin " + std::string(id) + " is not installed on this node");
   }
-  return fail(ErrorKind::unavailable,
-              "plugin " + std::string(id) + " is not installed on this node");
+  if (member->state.refused) return fail(ErrorKind::unavailable, member->state.refused->message);
+  return member->plugin.get();
+}
+
+Result<Plugin*> DriverSet::lb() {
+  if (!lb_choice_.name.empty()) return plugin(lb_choice_.name);
+  if (lb_choice_.passed_over.empty()) {
+    return fail(ErrorKind::unavailable, "no balancer (skep.lb/1) is configured on this node");
+  }
+  std::string reasons;
+  for (const auto& [name, reason] : lb_choice_.passed_over) reasons += "; " + name + ": " + reason;
+  return fail(ErrorKind::unavailable, "no balancer is ready" + reasons);
+}
+
+void DriverSet::choose_lb() {
+  if (!lb_choice_.name.empty()) return;  // who serves is not changed under the traffic
+  std::vector<std::string> names = options_.lb;
+  if (names.empty()) {
+    for (const auto& member : members_) {
+      if (member->is_lb()) names.push_back(member->state.name);
+    }
+  }
+  const LbChoice before = std::exchange(lb_choice_, LbChoice());
+  for (const std::string& name : names) {
+    const Member* member = find(name);
+    std::string reason;
+    if (member == nullptr) {
+      reason = "no plugin of this name is configured";
+    } else if (member->state.refused) {
+      reason = member->state.refused->message;
+    } else if (!member->is_lb()) {
+      reason = "it is no balancer (skep.lb/1)";
+    } else if (member->plugin->report().state == RunState::unhealthy) {
+      reason = member->plugin->report().reason;
+    } else if (member->state.probe != ProbeState::ready) {
+      reason = member->state.reason.empty() ? "it is not ready" : member->state.reason;
+    } else {
+      lb_choice_.name = member->state.name;
+      break;
+    }
+    lb_choice_.passed_over.emplace_back(name, std::move(reason));
+  }
+  if (lb_choice_.passed_over != before.passed_over) {
+    for (const auto& [name, reason] : lb_choice_.passed_over) {
+      spdlog::warn("balancer {} is not used: {}", name, reason);
+    }
+  }
+  if (!lb_choice_.name.empty()) spdlog::info("balancer {} is used", lb_choice_.name);
 }
 
 asio::awaitable<void> DriverSet::probe() {
   for (const auto& member : members_) co_await member->probe();
+  choose_lb();
 }
 
 std::vector<DriverState> DriverSet::states() const {
   std::vector<DriverState> all;
-  for (const auto& member : members_) all.push_back(member->state);
+  for (const auto& member : members_) {
+    DriverState& state = all.emplace_back(member->state);
+    if (!member->plugin) continue;
+    state.run = member->plugin->report();
+    state.version = member->plugin->identity().version;  // a reload may have changed it
+  }
   return all;
 }
 
 asio::awaitable<void> DriverSet::shutdown() {
   for (const auto& member : members_) {
-    if (!member->plugin) continue;
-    CallOptions options;
-    options.deadline_ms = shutdown_deadline_ms;
-    const host::Operation& operation = SKEP_OPERATION(SKEP_BASE_1, skep_base_1, shutdown);
-    const Status ended = co_await tell(*member->plugin, operation, std::string(), std::string("{}"),
-                                       std::move(options));
-    if (!ended) member->state.reason = ended.error().message;
+    if (member->plugin) co_await member->plugin->end();
   }
 }
 

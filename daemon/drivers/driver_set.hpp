@@ -10,13 +10,16 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/model/result.hpp"
+#include "daemon/drivers/body.hpp"
 #include "daemon/drivers/network_driver.hpp"
 #include "daemon/drivers/plugin_config.hpp"
 #include "daemon/drivers/runtime_driver.hpp"
@@ -27,6 +30,7 @@ class Plugin;
 
 enum class ProbeState : uint8_t { unknown, ready, not_ready, broken };
 
+// What of a driver may be asked for by anybody at any time.
 struct DriverState {
   std::string name;                     // of the config
   std::string path;                     // of the config
@@ -34,16 +38,35 @@ struct DriverState {
   std::string version;                  // likewise
   std::vector<std::string> interfaces;  // likewise
   std::optional<Error> refused;         // why it is not in use
+  Isolation isolation = Isolation::process;
+  RunReport run;  // as it is now; of a refused one: nothing
   ProbeState probe = ProbeState::unknown;
   std::string reason;  // of the last probe
+
+  bool unhealthy() const { return !refused && run.state == RunState::unhealthy; }
+};
+
+// Which balancer is in use. Chosen from the list in its order, by who says that it is ready.
+struct LbChoice {
+  std::string name;  // of the config; empty: none
+  // Why each one before it was passed over (or each one at all): (name, sentence).
+  std::vector<std::pair<std::string, std::string>> passed_over;
+};
+
+struct DriverSetOptions {
+  // Names of balancers in the order they are tried; empty: all that are configured, by name.
+  std::vector<std::string> lb;
+  // Told on the loop when some driver has become healthy or unhealthy, or serves again.
+  std::function<void()> changed;
 };
 
 class DriverSet {
  public:
   // Loads and configures all of `configs`, and probes each once. Blocks the loop while files are
   // checked and libraries are linked, so it belongs to the start of a node.
-  static boost::asio::awaitable<std::unique_ptr<DriverSet>> load(std::vector<PluginConfig> configs,
-                                                                 PluginPlace place);
+  static boost::asio::awaitable<std::unique_ptr<DriverSet>> load(
+      std::vector<PluginConfig> configs, PluginPlace place,
+      DriverSetOptions options = DriverSetOptions());
   // Ends every driver as Plugin's destructor tells. Kernel state and containers stay.
   ~DriverSet();
   DriverSet(const DriverSet&) = delete;
@@ -55,11 +78,14 @@ class DriverSet {
   Result<NetworkDriver*> network(std::string_view id);
   // The ids of all network drivers in use, in the order of the config.
   std::vector<std::string> network_ids() const;
-  // The loaded plugin with this id or configured name, for skep.base/1 calls.
+  // The loaded plugin with this id or configured name, for skep.base/1 calls; a name comes first.
   Result<Plugin*> plugin(std::string_view id);
+  // The balancer in use. Errors: none is configured, or none is ready and why.
+  Result<Plugin*> lb();
+  const LbChoice& lb_choice() const { return lb_choice_; }
 
   // Asks every driver how it is; call it every ten seconds. Never fails: what went wrong is in
-  // states().
+  // states(). While no balancer is in use, this is when one may be chosen.
   boost::asio::awaitable<void> probe();
   std::vector<DriverState> states() const;
 
@@ -69,9 +95,13 @@ class DriverSet {
  private:
   struct Member;
 
-  DriverSet();
+  explicit DriverSet(DriverSetOptions options);
+  Member* find(std::string_view id) const;
+  void choose_lb();
 
+  DriverSetOptions options_;
   std::vector<std::unique_ptr<Member>> members_;
+  LbChoice lb_choice_;
 };
 
 }  // namespace skep::drivers

@@ -145,8 +145,12 @@ asio::awaitable<Result<NetworkListing>> NetworkDriver::list() {
   return ask(*plugin_, NETWORK_CALL(list), {}, "{}", usual(), &listing);
 }
 
-asio::awaitable<Status> NetworkDriver::restore(std::string id, std::string handle) {
-  return restore_object(*plugin_, std::move(id), std::move(handle));
+asio::awaitable<Status> NetworkDriver::restore_from(RestoreSource source) {
+  return plugin_->restore_from(std::move(source));
+}
+
+void NetworkDriver::forget_source() {
+  plugin_->forget_source();
 }
 
 asio::awaitable<Status> NetworkDriver::restore_done(std::vector<std::string> ids) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/model/result.hpp"
+#include "daemon/drivers/restore_plan.hpp"
 
 namespace skep::drivers {
 
@@ -29,7 +30,7 @@ struct NetworkRequest {
 };
 
 struct CreatedNetwork {
-  std::string handle;  // opaque JSON text, for restore()
+  std::string handle;  // opaque JSON text, for its RestorePlan
   std::string subnet;
   std::string gateway;
   int64_t mtu = 0;
@@ -44,7 +45,7 @@ struct EndpointRequest {
 };
 
 struct CreatedEndpoint {
-  std::string handle;   // opaque JSON text, for restore()
+  std::string handle;   // opaque JSON text, for its RestorePlan
   std::string address;  // CIDR
   std::string mac;
   std::string gateway;
@@ -100,7 +101,11 @@ class NetworkDriver {
 
   // skep.base/1: adopts what existed before a restart (id and handle of a network, then of its
   // endpoints), and ends that phase.
-  virtual Reply<void> restore(std::string id, std::string handle);
+  // Registers who knows the objects and restores them, now and whenever the driver was started
+  // anew (daemon/drivers/restore_plan.hpp).
+  virtual Reply<void> restore_from(RestoreSource source);
+  virtual void forget_source();
+  // skep.base/1 restore_done, when the plan did not know yet what there is.
   virtual Reply<void> restore_done(std::vector<std::string> ids);
 
  protected:

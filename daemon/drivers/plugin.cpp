@@ -1,218 +1,183 @@
-// The bridge between a coroutine that waits and a driver that may block.
-//
-// The coroutine sleeps on a timer set to the deadline; completion cancels the timer. So one await
-// covers the three ways a wait can end - completed, timed out, caller cancelled - and which one it
-// was is told by the operation's outcome, not by the timer's error code.
+// Choosing the body, and asking it.
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/drivers/plugin.hpp"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/cancellation_state.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <array>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <chrono>
-#include <exception>
-#include <filesystem>
-#include <nlohmann/json.hpp>
 #include <utility>
+#include <vector>
 
-#include "daemon/drivers/plugin_host.hpp"
+#include "daemon/drivers/first_steps.hpp"
+#include "daemon/drivers/helper_life.hpp"
+#include "daemon/drivers/in_process.hpp"
+#include "daemon/drivers/supervisor.hpp"
 
 namespace skep::drivers {
 namespace {
 
 namespace asio = boost::asio;
-using json = nlohmann::json;
 
-constexpr std::chrono::milliseconds end_patience{5'000};  // for a driver to let go of its calls
+// Of a library that is only looked at.
+constexpr std::chrono::milliseconds look_patience{10'000};
+constexpr std::chrono::milliseconds look_end_patience{2'000};
 
-// Runs the driver's function for one operation, on a worker. Whatever it does, the operation has an
-// end or a driver that promised one.
-void perform(HostTable& table, const std::shared_ptr<PendingCall>& operation, skep_call function,
-             void* self) {
-  const uint64_t number = operation->number;
-  if (operation->cancelled) {
-    table.finish(number, fail(ErrorKind::cancelled, "nobody waits for this call any more"));
-    return;
-  }
-  auto* op = reinterpret_cast<skep_op*>(static_cast<uintptr_t>(number));
-  const skep_str request{operation->request.data(), operation->request.size()};
-  skep_status status = SKEP_E_INTERNAL;
-  std::string reason = "the driver ended the call with an error and no reason";
-  try {
-    status = function(self, op, request);
-  } catch (const std::exception& thrown) {
-    reason = fmt::format("the driver threw an exception: {}", thrown.what());
-    table.log(SKEP_LOG_ERROR, "plugin misbehaving: " + reason);
-  } catch (...) {
-    reason = "the driver threw something that is no exception";
-    table.log(SKEP_LOG_ERROR, "plugin misbehaving: " + reason);
-  }
-  if (status == SKEP_PENDING) return;
-  if (status == SKEP_OK) {
-    status = SKEP_E_INTERNAL;
-    reason = "the driver said that the call is done, but gave no reply";
-  }
-  // Does nothing when the driver completed the call itself, as it should have.
-  table.finish(number, fail(error_kind_from_abi(status), std::move(reason)));
+bool names(const PluginIdentity& identity, std::string_view interface) {
+  const std::vector<std::string>& all = identity.interfaces;
+  return std::find(all.begin(), all.end(), interface) != all.end();
 }
 
-// The caller's half of an operation. Its end - by return, by exception, or because the coroutine is
-// destroyed - tells the driver, and cuts the way back to an executor that may soon be gone.
-class Waiting {
- public:
-  Waiting(std::shared_ptr<PendingCall> operation, asio::steady_timer& alarm)
-      : operation_(std::move(operation)) {
-    operation_->alarm = &alarm;
-  }
-  ~Waiting() {
-    operation_->alarm = nullptr;
-    operation_->cancelled = true;
-    const std::lock_guard lock(operation_->mutex);
-    operation_->executor = {};
-    operation_->on_item = nullptr;
-  }
-  Waiting(const Waiting&) = delete;
-  Waiting& operator=(const Waiting&) = delete;
-
- private:
-  std::shared_ptr<PendingCall> operation_;
-};
-
-Status make_folder(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (!error) {
-    std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
-  }
-  if (error) return fail(ErrorKind::internal, path + ": " + error.message());
-  return {};
+Isolation isolation_of(const PluginConfig& config, const PluginIdentity& identity) {
+  if (config.isolation) return *config.isolation;
+  constexpr std::array<std::string_view, 3> trusted = {SKEP_RUNTIME_1, SKEP_NETWORK_1, SKEP_LB_1};
+  const bool kind = std::any_of(trusted.begin(), trusted.end(),
+                                [&](std::string_view id) { return names(identity, id); });
+  return config.shipped && kind ? Isolation::in_process : Isolation::process;
 }
 
-// Everything a call needs, without the Plugin: it may be destroyed while the coroutine still
-// sleeps.
-asio::awaitable<Result<std::string>> wait_for(std::shared_ptr<PendingCall> operation,
-                                              int64_t deadline_ms, std::string plugin) {
-  const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  asio::steady_timer alarm(executor, asio::steady_timer::time_point::max());
-  if (deadline_ms >= 0) alarm.expires_after(std::chrono::milliseconds(deadline_ms));
-  const Waiting waiting(operation, alarm);
-  const auto [code] = co_await alarm.async_wait(asio::as_tuple(asio::use_awaitable));
-  if (operation->outcome) co_return std::move(*operation->outcome);
-  if (!code) {
-    co_return fail(ErrorKind::deadline,
-                   fmt::format("driver {} did not answer within {} ms", plugin, deadline_ms));
+// Whether a library may be mapped here. Its flags are known only once it is mapped somewhere, so
+// that is done in a process that costs nothing.
+asio::awaitable<Status> may_run_inside(const PluginConfig* config, const PluginPlace* place,
+                                       const CheckedFile* file, const PluginIdentity* identity,
+                                       std::shared_ptr<CallTable> table) {
+  host::HelperOptions options;
+  options.program = place->helper;
+  options.name = config->name;
+  options.limits = config->limits;
+  options.log_level = place->log_level;
+  const asio::any_io_executor loop = co_await asio::this_coro::executor;
+  SKEP_CO_TRY_ASSIGN(
+      const std::shared_ptr<HelperLife> life,
+      HelperLife::begin(loop, *file, *identity, options, std::move(table), HelperLife::OnLost()));
+  const Status stands = co_await life->stands(look_patience);
+  const uint32_t flags = life->facts().flags;
+  co_await life->end("it was only looked at", look_end_patience);
+  if (!stands && stands.error().kind != ErrorKind::plugin_lost) co_return stands;
+  if (!stands) {
+    co_return fail(ErrorKind::internal,
+                   fmt::format("init_failed: {} dies while it is loaded ({}); look for its lines "
+                               "in the log",
+                               config->path, stands.error().message));
   }
-  co_return fail(ErrorKind::cancelled, fmt::format("the call of driver {} was given up", plugin));
+  if ((flags & SKEP_PLUGIN_PROCESS_ONLY) != 0) {
+    co_return fail(ErrorKind::invalid,
+                   fmt::format("init_failed: {} has a run time of its own and can't run in the "
+                               "process of skepd; set isolation = \"process\"",
+                               config->path));
+  }
+  co_return Status();
+}
+
+asio::awaitable<Result<std::shared_ptr<Body>>> begin_inside(PluginConfig config, PluginPlace place,
+                                                            CheckedFile file,
+                                                            PluginIdentity identity,
+                                                            std::shared_ptr<CallTable> table) {
+  if (!config.shipped) {
+    SKEP_CO_TRY(co_await may_run_inside(&config, &place, &file, &identity, table));
+  }
+  SKEP_CO_TRY_ASSIGN(const std::shared_ptr<InProcess> body,
+                     InProcess::load(config, std::move(file), std::move(identity), table));
+  SKEP_CO_TRY(co_await body->configure(std::move(place)));
+  co_return body;
+}
+
+// Needs neither the plugin nor, once begun, its body to be alive.
+asio::awaitable<Result<std::string>> call_body(std::shared_ptr<Body> body,
+                                               std::shared_ptr<CallTable> table,
+                                               const host::Operation& operation, std::string key,
+                                               std::string request, CallOptions options) {
+  if (!body->has(operation)) {
+    co_return fail(ErrorKind::unimplemented,
+                   fmt::format("driver {} does not implement {} {}", table->log.name(),
+                               operation.interface, operation.name));
+  }
+  co_return co_await make_call(std::move(body), std::move(table), operation, std::move(key),
+                               std::move(request), std::move(options));
 }
 
 }  // namespace
 
-Plugin::Plugin(std::unique_ptr<PluginHost> host) : host_(std::move(host)) {}
+Plugin::Plugin(std::shared_ptr<CallTable> table, std::shared_ptr<Body> body, Isolation isolation)
+    : table_(std::move(table)), body_(std::move(body)), isolation_(isolation) {}
 
-Result<std::unique_ptr<Plugin>> Plugin::open(const PluginConfig& config) {
-  SKEP_TRY_ASSIGN(CheckedFile file, CheckedFile::open(config.path, config.sha256));
-  SKEP_TRY_ASSIGN(PluginIdentity identity, read_note(file));
-  SKEP_TRY_ASSIGN(std::unique_ptr<PluginHost> host,
-                  PluginHost::load(config, std::move(identity), std::move(file)));
-  return std::unique_ptr<Plugin>(new Plugin(std::move(host)));
+asio::awaitable<Result<std::unique_ptr<Plugin>>> Plugin::open(PluginConfig config,
+                                                              PluginPlace place,
+                                                              std::function<void()> changed) {
+  SKEP_CO_TRY_ASSIGN(CheckedFile file, open_file(config));
+  SKEP_CO_TRY_ASSIGN(PluginIdentity identity, host::read_note(file));
+  const Isolation isolation = isolation_of(config, identity);
+  auto table = std::make_shared<CallTable>(config.name, place.log_level);
+  std::shared_ptr<Body> body;
+  if (isolation == Isolation::in_process) {
+    SKEP_CO_TRY_ASSIGN(body, co_await begin_inside(std::move(config), std::move(place),
+                                                   std::move(file), std::move(identity), table));
+  } else {
+    const asio::any_io_executor loop = co_await asio::this_coro::executor;
+    const auto supervisor = std::make_shared<Supervisor>(loop, std::move(config), std::move(place),
+                                                         table, std::move(changed));
+    SKEP_CO_TRY(co_await supervisor->begin(std::move(file), std::move(identity)));
+    body = supervisor;
+  }
+  co_return std::unique_ptr<Plugin>(new Plugin(std::move(table), std::move(body), isolation));
 }
 
 Plugin::~Plugin() {
-  host_->table->cancel_all();
-  const bool returned = host_->workers->close(end_patience);
-  if (returned && host_->table->wait_until_idle(end_patience)) {
-    host_->instance->destroy(host_->instance->self);
-    return;
-  }
-  spdlog::error("plugin {}: does not end its calls; its instance stays until the process ends",
-                host_->identity.id);
-  // Left alone on purpose: a thread inside the driver still uses all of it.
-  static_cast<void>(host_.release());
-}
-
-asio::awaitable<Status> Plugin::configure(PluginPlace place) {
-  const std::string run_dir = place.run_dir + "/plugins/" + host_->config.name;
-  const std::string data_dir = place.data_dir + "/plugins/" + host_->config.name;
-  SKEP_CO_TRY(make_folder(run_dir));
-  SKEP_CO_TRY(make_folder(data_dir));
-  const host::Operation& operation = SKEP_OPERATION(SKEP_BASE_1, skep_base_1, configure);
-  if (!has(operation)) {
-    co_return fail(ErrorKind::invalid, fmt::format("init_failed: {} has no {}; install it again",
-                                                   host_->config.path, SKEP_BASE_1));
-  }
-  json config = json::parse(host_->config.config, nullptr, false);
-  if (!config.is_object()) {
-    co_return fail(ErrorKind::invalid,
-                   "the configuration of plugin " + host_->config.name + " is not a JSON object");
-  }
-  // plugin_dir: where programs that a driver brings along lie beside it.
-  const std::string plugin_dir = std::filesystem::path(host_->config.path).parent_path();
-  json request = json::object();
-  request["config"] = std::move(config);
-  request["run_dir"] = run_dir;
-  request["data_dir"] = data_dir;
-  request["node"] = place.node;
-  request["plugin_dir"] = plugin_dir;
-  std::string document = request.dump(-1, ' ', false, json::error_handler_t::replace);
-  Result<std::string> reply =
-      co_await call(operation, std::string(), std::move(document), CallOptions());
-  if (!reply) co_return fail(reply.error().within("plugin " + host_->config.name));
-  co_return Status();
+  body_->stop();
 }
 
 asio::awaitable<Result<std::string>> Plugin::call(const host::Operation& operation, std::string key,
                                                   std::string request, CallOptions options) {
-  const skep_call function = host_->find(operation);
-  if (function == nullptr) {
-    co_return fail(ErrorKind::unimplemented,
-                   fmt::format("driver {} does not implement {} {}", host_->identity.id,
-                               operation.interface, operation.name));
-  }
-  if (key.size() > SKEP_ID_MAX) {
-    co_return fail(
-        ErrorKind::invalid,
-        fmt::format("an object id has {} bytes, over the limit of {}", key.size(), SKEP_ID_MAX));
-  }
-  if (request.size() > SKEP_REQUEST_MAX) {
-    co_return fail(ErrorKind::too_large,
-                   fmt::format("a request to driver {} has {} bytes, over the limit of {}",
-                               host_->identity.id, request.size(), SKEP_REQUEST_MAX));
-  }
-  const int64_t deadline_ms = options.deadline_ms;
-  HostTable* table = host_->table;
-  const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  std::shared_ptr<PendingCall> pending =
-      table->begin(executor, std::move(request), std::move(options));
-  void* self = host_->instance->self;
-  const bool taken = host_->workers->run(std::move(key), [table, pending, function, self] {
-    perform(*table, pending, function, self);
-  });
-  if (!taken) {
-    table->finish(pending->number, fail(ErrorKind::cancelled, "the driver is being ended"));
-  }
-  std::string plugin = host_->identity.id;
-  co_return co_await wait_for(std::move(pending), deadline_ms, std::move(plugin));
+  return call_body(body_, table_, operation, std::move(key), std::move(request),
+                   std::move(options));
 }
 
 bool Plugin::has(const host::Operation& operation) const {
-  return host_->find(operation) != nullptr;
+  return body_->has(operation);
 }
 bool Plugin::has(std::string_view interface) const {
-  const std::vector<std::string>& all = host_->identity.interfaces;
-  return std::find(all.begin(), all.end(), interface) != all.end();
+  return names(body_->identity(), interface);
 }
-
-const PluginIdentity& Plugin::identity() const {
-  return host_->identity;
+asio::awaitable<Status> Plugin::restore_from(RestoreSource source) {
+  return body_->restore_from(std::move(source));
 }
-const PluginConfig& Plugin::config() const {
-  return host_->config;
+void Plugin::forget_source() {
+  body_->forget_source();
+}
+asio::awaitable<Status> Plugin::reload(PluginConfig fresh) {
+  return body_->reload(std::move(fresh));
+}
+asio::awaitable<void> Plugin::end() {
+  return body_->end();
+}
+void Plugin::set_log_level(int32_t level) {
+  body_->set_log_level(level);
+}
+int32_t Plugin::log_level() const {
+  return table_->log.level();
+}
+PluginIdentity Plugin::identity() const {
+  return body_->identity();
+}
+PluginConfig Plugin::config() const {
+  return body_->config();
+}
+DriverFacts Plugin::facts() const {
+  return body_->facts();
+}
+RunReport Plugin::report() const {
+  return body_->report();
+}
+const CallMetrics& Plugin::metrics() const {
+  return table_->metrics;
+}
+const DriverMetrics& Plugin::driver_metrics() const {
+  return table_->driver_metrics;
+}
+const std::string& Plugin::name() const {
+  return table_->log.name();
 }
 
 }  // namespace skep::drivers

@@ -1,17 +1,16 @@
-// One loaded driver, and the way to call it from a coroutine.
+// One loaded driver, and the way to call it from a coroutine, whichever process it runs in.
 //
-// A driver's functions may block, so they run on worker threads of the plugin, never on the loop.
-// Calls with the same non-empty key run one after the other in the order they were made; the key is
-// held while the driver's function runs, not until a pending operation completes (a wait must not
-// hold up a stop). However the driver ends an operation - during the call, later, from a thread of
-// its own - the coroutine is resumed on its own executor.
+// However the driver ends an operation - during the call, later, from a thread of its own, by dying
+// - the coroutine is resumed on its own executor. Calls with the same non-empty key run one after
+// the other in the order they were made; the key is held while the driver's function runs, not
+// until a pending operation completes (a wait must not hold up a stop).
 //
-// The surprise: skep_op* is not an address. It is a number that is never given out twice, looked up
-// in a table; so a driver that completes twice, or long after the host stopped waiting, is found
-// out and logged instead of touching freed memory.
+// In a process of its own (the rule) the daemon reads the file's note and nothing else of it: a
+// driver that crashes, hangs or lies costs its calls in flight, and comes back (supervisor.hpp). In
+// the daemon's process (in_process.hpp) it is trusted like the daemon.
 //
-// A library is never unloaded: thread-local destructors and foreign runtimes make that unsafe. Also
-// the table of operations outlives the instance, because a driver's own threads may still call it.
+// Everything on the loop, a single-threaded executor. Destroy plugins before the io_context that
+// their callers run on.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -23,54 +22,40 @@
 #include <string_view>
 
 #include "core/model/result.hpp"
+#include "daemon/drivers/body.hpp"
+#include "daemon/drivers/pending_call.hpp"
 #include "daemon/drivers/plugin_config.hpp"
+#include "daemon/drivers/restore_plan.hpp"
 #include "sdk/host/catalog.hpp"
 #include "sdk/host/note.hpp"
-#include "sdk/host/worker_pool.hpp"
-#include "skep/abi.h"
 
 namespace skep::drivers {
 
 using host::CheckedFile;
 using host::PluginIdentity;
-using host::WorkerPool;
-
-class PluginHost;  // the host side of the ABI, in plugin_host.hpp
-
-inline constexpr int64_t call_deadline_ms_default = 30'000;
-using host::no_deadline;
-
-struct CallOptions {
-  // Milliseconds from now until the caller gives up with ErrorKind::deadline; no_deadline for none.
-  int64_t deadline_ms = call_deadline_ms_default;
-  // Each item of a stream, in order, on the loop, before the call ends. The text is borrowed.
-  std::function<void(std::string_view)> on_item;
-};
 
 class Plugin {
  public:
-  // Checks the file, reads its note, loads it, and makes an instance. Nothing is configured yet.
-  // Blocks (disk, dynamic linker: milliseconds to tenths of a second), so it belongs to the start
-  // of a node.
-  static Result<std::unique_ptr<Plugin>> open(const PluginConfig& config);
+  // Checks the file, reads its note, starts the driver and hands it its configuration. Errors: what
+  // an operator has to mend, in the sentences of sdk/host/note.hpp and further `config_rejected`,
+  // `init_timed_out`. A process that dies over its start is no error: report() says so, and it is
+  // started again. `changed` is told on the loop when report() has another state. Blocks the loop
+  // while the file is copied and, in-process, linked.
+  static boost::asio::awaitable<Result<std::unique_ptr<Plugin>>> open(
+      PluginConfig config, PluginPlace place, std::function<void()> changed = {});
 
-  // Cancels what is in flight (its callers get ErrorKind::cancelled), waits up to five seconds for
-  // the driver to let go, and destroys the instance. A driver that hangs longer keeps its threads
-  // and its instance until the process ends. Destroy plugins before the io_context their callers
-  // run on.
+  // Cancels what is in flight (its callers get ErrorKind::cancelled). May block for seconds, see
+  // Body::stop().
   ~Plugin();
   Plugin(const Plugin&) = delete;
   Plugin& operator=(const Plugin&) = delete;
 
-  // Hands the configuration over; once, before any other call. Makes the driver's folders.
-  boost::asio::awaitable<Status> configure(PluginPlace place);
-
   // Runs one operation; the reply document, or the driver's error. `key` orders calls on one
-  // object; empty: may overlap everything. Only on a single-threaded executor. Cancelling the
-  // coroutine asks the driver to end early and gives ErrorKind::cancelled at once; so does a passed
-  // deadline with ErrorKind::deadline. Either way the object must be read again before it is used.
-  // ErrorKind::unimplemented when the driver lacks it. `operation` must outlive the call, as those
-  // of the catalog do.
+  // object; empty: may overlap everything. Cancelling the coroutine asks the driver to end early
+  // and gives ErrorKind::cancelled at once; so does a passed deadline with ErrorKind::deadline.
+  // Either way the object must be read again before it is used. ErrorKind::unimplemented when the
+  // driver lacks the operation, plugin_lost when it died over it, unavailable when it is unhealthy.
+  // `operation` must outlive the call, as those of the catalog do.
   boost::asio::awaitable<Result<std::string>> call(const host::Operation& operation,
                                                    std::string key, std::string request,
                                                    CallOptions options);
@@ -80,13 +65,35 @@ class Plugin {
   // Whether it names this interface ("skep.volume/1").
   bool has(std::string_view interface) const;
 
-  const PluginIdentity& identity() const;
-  const PluginConfig& config() const;
+  // Registers who knows the driver's objects and restores them now; see restore_plan.hpp. One
+  // source for a plugin: another takes its place.
+  boost::asio::awaitable<Status> restore_from(RestoreSource source);
+  // The source's owner goes: nothing is restored any more, and nothing may be cleared away.
+  void forget_source();
+  // Takes up file and configuration as they are now. ErrorKind::conflict: needs a restart of skepd.
+  boost::asio::awaitable<Status> reload(PluginConfig fresh);
+  // Tells the driver that the node is ending; a process of its own is ended in good order.
+  boost::asio::awaitable<void> end();
+
+  void set_log_level(int32_t level);
+  int32_t log_level() const;
+
+  PluginIdentity identity() const;
+  PluginConfig config() const;
+  DriverFacts facts() const;
+  Isolation isolation() const { return isolation_; }
+  RunReport report() const;
+  const CallMetrics& metrics() const;
+  const DriverMetrics& driver_metrics() const;
+  // The name that the operator gave it.
+  const std::string& name() const;
 
  private:
-  explicit Plugin(std::unique_ptr<PluginHost> host);
+  Plugin(std::shared_ptr<CallTable> table, std::shared_ptr<Body> body, Isolation isolation);
 
-  std::unique_ptr<PluginHost> host_;
+  std::shared_ptr<CallTable> table_;
+  std::shared_ptr<Body> body_;
+  const Isolation isolation_;
 };
 
 }  // namespace skep::drivers

@@ -201,8 +201,12 @@ asio::awaitable<Result<RemovedImage>> RuntimeDriver::image_remove(std::string re
              within_ms(image_remove_deadline_ms), &removed_image);
 }
 
-asio::awaitable<Status> RuntimeDriver::restore(std::string id, std::string handle) {
-  return restore_object(*plugin_, std::move(id), std::move(handle));
+asio::awaitable<Status> RuntimeDriver::restore_from(RestoreSource source) {
+  return plugin_->restore_from(std::move(source));
+}
+
+void RuntimeDriver::forget_source() {
+  plugin_->forget_source();
 }
 
 asio::awaitable<Status> RuntimeDriver::restore_done(std::vector<std::string> ids) {

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "core/model/result.hpp"
+#include "daemon/drivers/restore_plan.hpp"
 
 namespace skep::drivers {
 
@@ -77,7 +78,7 @@ struct ContainerRequest {
 };
 
 struct CreatedContainer {
-  std::string handle;  // opaque JSON text, for Plugin's restore
+  std::string handle;  // opaque JSON text, for its RestorePlan
   std::string image_id;
 };
 
@@ -228,7 +229,11 @@ class RuntimeDriver {
 
   // skep.base/1: tells the driver about a container that existed before a restart, and ends that
   // phase.
-  virtual Reply<void> restore(std::string id, std::string handle);
+  // Registers who knows the objects and restores them, now and whenever the driver was started
+  // anew (daemon/drivers/restore_plan.hpp).
+  virtual Reply<void> restore_from(RestoreSource source);
+  virtual void forget_source();
+  // skep.base/1 restore_done, when the plan did not know yet what there is.
   virtual Reply<void> restore_done(std::vector<std::string> ids);
 
  protected:

@@ -37,18 +37,6 @@ boost::asio::awaitable<Status> tell(Plugin& plugin, const host::Operation& opera
   co_return Status();
 }
 
-boost::asio::awaitable<Status> restore_object(Plugin& plugin, std::string id, std::string handle) {
-  json request = json::object();
-  request["id"] = id;
-  request["handle"] = json::parse(handle, nullptr, false);
-  if (request["handle"].is_discarded()) {
-    co_return fail(ErrorKind::invalid, "the stored handle of " + id + " is no JSON");
-  }
-  std::string document = to_text(request);
-  co_return co_await tell(plugin, SKEP_OPERATION(SKEP_BASE_1, skep_base_1, restore), std::move(id),
-                          std::move(document), CallOptions());
-}
-
 boost::asio::awaitable<Status> end_restore(Plugin& plugin, std::vector<std::string> ids) {
   json request = json::object();
   request["ids"] = ids;

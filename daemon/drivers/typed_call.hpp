@@ -50,8 +50,7 @@ boost::asio::awaitable<Result<T>> ask(Plugin& plugin, const host::Operation& ope
 boost::asio::awaitable<Status> tell(Plugin& plugin, const host::Operation& operation,
                                     std::string key, std::string request, CallOptions options);
 
-// skep.base/1, the same for every kind.
-boost::asio::awaitable<Status> restore_object(Plugin& plugin, std::string id, std::string handle);
+// skep.base/1 restore_done outside of a restore_from(), when its source did not know the ids yet.
 boost::asio::awaitable<Status> end_restore(Plugin& plugin, std::vector<std::string> ids);
 
 }  // namespace skep::drivers

@@ -225,7 +225,7 @@ std::vector<std::string> split(std::string_view text, char separator) {
 }  // namespace
 
 Result<CheckedFile> CheckedFile::open(const std::string& path,
-                                      const std::optional<std::string>& sha256) {
+                                      const std::optional<std::string>& sha256, LoadBy by) {
   if (!path.starts_with('/')) {
     return fail(ErrorKind::invalid,
                 fmt::format("not_a_file: {} is not an absolute path; write it in full", path));
@@ -252,11 +252,10 @@ Result<CheckedFile> CheckedFile::open(const std::string& path,
   }
   SKEP_TRY(check_rights(status, path, false));
   SKEP_TRY(check_folders(path));
-  if (!sha256) return file;
-
   SKEP_TRY_ASSIGN(const int copy, sealed_copy(descriptor, path));
   CheckedFile sealed(path, copy);
-  sealed.by_descriptor_ = true;
+  sealed.by_descriptor_ = by == LoadBy::descriptor;
+  if (!sha256) return sealed;
   SKEP_TRY_ASSIGN(const std::string found, sha256_of(copy));
   std::string wanted = *sha256;
   std::transform(wanted.begin(), wanted.end(), wanted.begin(), [](char c) {

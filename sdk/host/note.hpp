@@ -35,16 +35,19 @@ struct PluginIdentity {
 // A file that passed the checks, held open so that what was checked is what gets loaded.
 class CheckedFile {
  public:
+  // What dlopen is given: the open descriptor, or the path itself, so that a debugger finds symbols.
+  enum class LoadBy : uint8_t { descriptor, path };
+
   // Opens `path` without following a last symbolic link, and checks owner, mode and, when given,
-  // hash. With a hash the content is first copied into a sealed memory file; load_path() is then
-  // that copy, which nobody can change any more. Blocks on the disk.
+  // hash. The content is copied into a sealed memory file first, which nobody can change any more;
+  // load_path() is that copy, unless `by` asks for the path. Blocks on the disk.
   static Result<CheckedFile> open(const std::string& path,
-                                  const std::optional<std::string>& sha256);
+                                  const std::optional<std::string>& sha256,
+                                  LoadBy by = LoadBy::descriptor);
 
   // A file that another process has checked and handed over. Takes `descriptor` over. `path` is for
   // messages, and what dlopen gets when the path itself is to be loaded, so that a debugger finds
   // its symbols.
-  enum class LoadBy : uint8_t { descriptor, path };
   static CheckedFile adopt(std::string path, int descriptor, LoadBy by);
 
   CheckedFile(CheckedFile&& other) noexcept;

@@ -97,7 +97,14 @@ void Node::start_agent() {
   configs[0].config = address.dump();
   configs[1].name = "net-bridge";
   configs[1].path = SKEP_TEST_NETWORK;
-  drivers::PluginPlace place{folder + "/run", folder + "/data", name};
+  for (drivers::PluginConfig& config : configs) {
+    config.isolation = drivers::Isolation::in_process;
+    config.shipped = true;
+  }
+  drivers::PluginPlace place;
+  place.run_dir = folder + "/run";
+  place.data_dir = folder + "/data";
+  place.node = name;
   fs::create_directories(place.run_dir);
   fs::create_directories(place.data_dir);
   drivers = run(drivers::DriverSet::load(configs, place));

@@ -51,12 +51,15 @@ class Host {
     plugin.name = "net-bridge";
     plugin.path = SKEP_TEST_NET_BRIDGE;
     plugin.config = config;
-    auto opened = Plugin::open(plugin);
+    plugin.isolation = skep::drivers::Isolation::in_process;
+    plugin.shipped = true;
+    skep::drivers::PluginPlace place;
+    place.run_dir = folder_ + "/run";
+    place.data_dir = folder_ + "/data";
+    place.node = "node";
+    auto opened = run(Plugin::open(plugin, place));
     if (!opened) FAIL(opened.error().message);
     plugin_ = std::move(*opened);
-    const skep::drivers::PluginPlace place{folder_ + "/run", folder_ + "/data", "node"};
-    const Status configured = run(plugin_->configure(place));
-    if (!configured) FAIL(configured.error().message);
     driver_ = std::make_unique<NetworkDriver>(*plugin_);
   }
   ~Host() {
@@ -101,6 +104,20 @@ class Host {
   void create() {
     const auto made = run(driver().create({"net1", "bridge", "", "", 0, {}}));
     if (!made) FAIL(made.error().message);
+  }
+  // What is known of the network and one endpoint, which are to be all.
+  void restore(const std::string& network_handle, const std::string& endpoint_handle) {
+    const skep::drivers::RestoreSource source = [&] {
+      skep::drivers::RestorePlan plan;
+      plan.objects = {{"net1", network_handle}, {"e1", endpoint_handle}};
+      plan.ids = {"net1", "e1"};
+      plan.told = [](const std::string& id, const Status& outcome) {
+        if (!outcome) FAIL(id << ": " << outcome.error().message);
+      };
+      return plan;
+    };
+    REQUIRE(run(driver().restore_from(source)).has_value());
+    driver().forget_source();
   }
   // Endpoint and interface, as the agent does it.
   std::string attach(const std::string& endpoint, const NamedNamespace& container) {
@@ -280,11 +297,7 @@ TEST_CASE(
   }
   CHECK(reaches(one, "172.31.5.1"));
   Host host(usual_config);
-  const Status network = host.run(host.driver().restore("net1", network_handle));
-  if (!network) FAIL(network.error().message);
-  const Status endpoint = host.run(host.driver().restore("e1", endpoint_handle));
-  if (!endpoint) FAIL(endpoint.error().message);
-  CHECK(host.run(host.driver().restore_done({"net1", "e1"})).has_value());
+  host.restore(network_handle, endpoint_handle);
   CHECK(reaches(one, "172.31.5.1"));
   CHECK_FALSE(reaches(two, "172.31.5.1"));
   CHECK(host.run(host.driver().endpoint_create({"net1", "e1", "", ""}))->address ==
@@ -307,9 +320,7 @@ TEST_CASE("a bridge that somebody removed is made anew with the ports it had") {
   }
   REQUIRE(node.run("ip link del skep0"));
   Host host(usual_config);
-  REQUIRE(host.run(host.driver().restore("net1", network_handle)).has_value());
-  REQUIRE(host.run(host.driver().restore("e1", endpoint_handle)).has_value());
-  CHECK(host.run(host.driver().restore_done({"net1", "e1"})).has_value());
+  host.restore(network_handle, endpoint_handle);
   CHECK(reaches(one, "172.31.5.1"));
   CHECK(host.run(host.driver().check("net1", "e1")).value().empty());
 }

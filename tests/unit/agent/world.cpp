@@ -170,8 +170,13 @@ Reply<int64_t> FakeRuntime::exec_wait(std::string, std::string) {
   co_return exec_exit;
 }
 
-Reply<void> FakeRuntime::restore(std::string id, std::string) {
-  if (!containers.contains(id)) co_return fail(ErrorKind::not_found, "no container");
+Reply<void> FakeRuntime::restore_from(drivers::RestoreSource source) {
+  drivers::RestorePlan plan = source();
+  for (const drivers::RestorePlan::Object& object : plan.objects) {
+    const bool there = containers.contains(object.id);
+    plan.told(object.id, there ? Status() : Status(fail(ErrorKind::not_found, "no container")));
+  }
+  if (plan.ids) co_return co_await restore_done(std::move(*plan.ids));
   co_return Status();
 }
 
@@ -236,8 +241,13 @@ Reply<drivers::NetworkListing> FakeNetwork::list() {
   co_return listing;
 }
 
-Reply<void> FakeNetwork::restore(std::string id, std::string) {
-  restored.insert(id);
+Reply<void> FakeNetwork::restore_from(drivers::RestoreSource source) {
+  drivers::RestorePlan plan = source();
+  for (const drivers::RestorePlan::Object& object : plan.objects) {
+    restored.insert(object.id);
+    plan.told(object.id, Status());
+  }
+  if (plan.ids) co_return co_await restore_done(std::move(*plan.ids));
   co_return Status();
 }
 

@@ -49,7 +49,8 @@ class FakeRuntime final : public drivers::RuntimeDriver {
   Reply<void> exec_create(drivers::ExecRequest request) override;
   Reply<int64_t> exec_start(std::string id, std::string exec_id) override;
   Reply<int64_t> exec_wait(std::string id, std::string exec_id) override;
-  Reply<void> restore(std::string id, std::string handle) override;
+  Reply<void> restore_from(drivers::RestoreSource source) override;
+  void forget_source() override {}
   Reply<void> restore_done(std::vector<std::string> ids) override;
 
   void end(const std::string& id, int64_t exit_code);
@@ -94,7 +95,8 @@ class FakeNetwork final : public drivers::NetworkDriver {
   Reply<std::string> join(drivers::JoinRequest request) override;
   Reply<void> leave(std::string network, std::string endpoint, std::string netns) override;
   Reply<drivers::NetworkListing> list() override;
-  Reply<void> restore(std::string id, std::string handle) override;
+  Reply<void> restore_from(drivers::RestoreSource source) override;
+  void forget_source() override {}
   Reply<void> restore_done(std::vector<std::string> ids) override;
 
   std::map<std::string, std::string> endpoints;  // endpoint -> network

@@ -34,8 +34,8 @@ TEST_CASE("the printed default configuration is the default configuration") {
 TEST_CASE("an unknown key is refused with file, line and name") {
   CHECK(complaint("\n\ndatadir = \"/x\"\n") == "skepd.toml:3: unknown key 'datadir'");
   CHECK(complaint("[api]\nsockte = \"/x\"\n") == "skepd.toml:2: unknown key 'api.sockte'");
-  CHECK(complaint("[plugins.x]\npath = \"x.so\"\nisolation = \"none\"\n") ==
-        "skepd.toml:3: unknown key 'plugins.x.isolation'");
+  CHECK(complaint("[plugins.x]\npath = \"x.so\"\nisolate = \"none\"\n") ==
+        "skepd.toml:3: unknown key 'plugins.x.isolate'");
 }
 
 TEST_CASE("a value of the wrong type is refused with its key") {
@@ -46,6 +46,40 @@ TEST_CASE("a value of the wrong type is refused with its key") {
 
 TEST_CASE("a plugin without a path is refused") {
   CHECK(complaint("[plugins.x]\n").find("'plugins.x.path' is missing") != std::string::npos);
+}
+
+TEST_CASE("how far a plugin is kept apart is read, and checked") {
+  const auto config = base::parse_config(
+      "lb = [\"b\", \"a\"]\n[plugins.a]\npath = \"a.so\"\nisolation = \"in-process\"\n"
+      "debug = true\n[plugins.b]\npath = \"b.so\"\n[plugins.b.limits]\n"
+      "address_space = \"4g\"\nopen_files = 64\n"
+      "[plugins.c]\npath = \"c.so\"\n[plugins.c.limits]\naddress_space = \"none\"\n",
+      "skepd.toml");
+  REQUIRE(config);
+  CHECK(config->lb == std::vector<std::string>{"b", "a"});
+  CHECK(config->plugins.at("a").isolation == "in-process");
+  CHECK(config->plugins.at("a").debug);
+  CHECK(config->plugins.at("a").address_space_bytes == int64_t{512} << 20);
+  CHECK(config->plugins.at("b").isolation.empty());
+  CHECK(config->plugins.at("b").address_space_bytes == int64_t{4} << 30);
+  CHECK(config->plugins.at("b").open_files == 64);
+  CHECK(config->plugins.at("c").address_space_bytes == 0);
+
+  const std::string plugin = "[plugins.x]\npath = \"x.so\"\n";
+  CHECK(complaint(plugin + "isolation = \"none\"\n") ==
+        "skepd.toml:3: 'plugins.x.isolation' must be process or in-process, not 'none'");
+  CHECK(complaint(plugin + "debug = 1\n").find("must be true or false") != std::string::npos);
+  const std::string limits = plugin + "[plugins.x.limits]\n";
+  for (const char* size : {"512", "m", "0m", "5t", "-1g", "9999999999g"}) {
+    CHECK(complaint(limits + "address_space = \"" + size + "\"\n").find("must be a size") !=
+          std::string::npos);
+  }
+  CHECK(complaint(limits + "open_files = 2\n").find("from 16 on") != std::string::npos);
+  CHECK(complaint(limits + "open_files = \"2\"\n").find("from 16 on") != std::string::npos);
+  CHECK(complaint(limits + "cpus = 2\n").find("unknown key") != std::string::npos);
+  CHECK(complaint("lb = \"a\"\n").find("list of strings") != std::string::npos);
+  CHECK(complaint("lb = [1]\n").find("list of strings") != std::string::npos);
+  CHECK(complaint("lb = [\"z\"]\n") == "skepd.toml:1: 'lb' names 'z', but there is no [plugins.z]");
 }
 
 TEST_CASE("text that is no TOML is refused with its line") {

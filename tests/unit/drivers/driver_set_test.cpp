@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "daemon/drivers/plugin.hpp"
 #include "tests/unit/drivers/run.hpp"
 
 namespace {
@@ -16,45 +17,45 @@ namespace {
 namespace asio = boost::asio;
 using namespace skep::drivers;
 using skep::ErrorKind;
-using skep::test::fake_plugin;
+using skep::test::Place;
+using skep::test::plugin_config;
 using skep::test::run;
 
 // A set of drivers in a folder of its own.
 struct Fixture {
+  Place where;
   asio::io_context loop;
-  std::string folder;
   std::unique_ptr<DriverSet> set;
 
-  Fixture() {
-    char name[] = "/tmp/driver-set-test-XXXXXX";
-    REQUIRE(mkdtemp(name) != nullptr);
-    folder = name;
-  }
-  ~Fixture() {
-    set.reset();
-    std::filesystem::remove_all(folder);
-  }
-  void load(std::vector<PluginConfig> configs) {
-    const PluginPlace place{folder + "/run", folder + "/data", "node-1"};
-    set = run(loop, DriverSet::load(std::move(configs), place));
+  void load(std::vector<PluginConfig> configs, DriverSetOptions options = {}) {
+    set = run(loop, DriverSet::load(std::move(configs), where.place(), std::move(options)));
   }
 };
+
+PluginConfig inside(const std::string& name, const std::string& fake,
+                    const std::string& config = "{}") {
+  return plugin_config(name, fake, Isolation::in_process, config);
+}
+PluginConfig apart(const std::string& name, const std::string& fake,
+                   const std::string& config = "{}") {
+  return plugin_config(name, fake, Isolation::process, config);
+}
 
 }  // namespace
 
 TEST_CASE_METHOD(Fixture, "each plugin's state is told, refused ones with their reason") {
-  load({{"good", fake_plugin("fake-behaviour"), std::nullopt, "{}"},
-        {"absent", "/does/not/exist.so", std::nullopt, "{}"},
-        {"picky", fake_plugin("fake-behaviour"), std::nullopt, "{\"refuse\": 1}"},
-        {"good", fake_plugin("fake-behaviour"), std::nullopt, "{}"},
-        {"text", fake_plugin("fake-behaviour"), std::nullopt, "no json"}});
+  PluginConfig absent = inside("absent", "fake-behaviour");
+  absent.path = "/does/not/exist.so";
+  load({inside("good", "fake-behaviour"), absent,
+        inside("picky", "fake-behaviour", "{\"refuse\": 1}"), inside("good", "fake-behaviour"),
+        inside("text", "fake-behaviour", "no json")});
   const std::vector<DriverState> states = set->states();
   REQUIRE(states.size() == 5);
   CHECK_FALSE(states[0].refused.has_value());
   CHECK(states[0].id == "fake-behaviour");
   CHECK(states[0].probe == ProbeState::not_ready);
   CHECK(states[0].reason == "warming up");
-  CHECK(std::filesystem::is_directory(folder + "/run/plugins/good"));
+  CHECK(std::filesystem::is_directory(where.folder + "/run/plugins/good"));
   REQUIRE(states[1].refused.has_value());
   CHECK(states[1].refused->kind == ErrorKind::not_found);
   REQUIRE(states[2].refused.has_value());
@@ -76,7 +77,7 @@ TEST_CASE_METHOD(Fixture, "each plugin's state is told, refused ones with their 
 }
 
 TEST_CASE_METHOD(Fixture, "the runtime client carries a request there and a state back") {
-  load({{"runtime", fake_plugin("fake-sdk"), std::nullopt, "{}"}});
+  load({inside("runtime", "fake-sdk")});
   REQUIRE(set->runtime().has_value());
   RuntimeDriver& runtime = **set->runtime();
   CHECK(set->states()[0].probe == ProbeState::ready);
@@ -117,13 +118,23 @@ TEST_CASE_METHOD(Fixture, "the runtime client carries a request there and a stat
   CHECK(state->argv == std::vector<std::string>{"sh"});
 
   CHECK(run(loop, runtime.start("c1"))->pid == 42);
-  CHECK(run(loop, runtime.restore("c1", created->handle)).has_value());
-  CHECK(run(loop, runtime.restore("c1", "no json")).error().kind == ErrorKind::invalid);
+  std::vector<std::string> bad;
+  const RestoreSource source = [&] {
+    RestorePlan plan;
+    plan.objects = {{"c1", created->handle}, {"c2", "no json"}};
+    plan.ids = {"c1", "c2"};
+    plan.told = [&](const std::string& id, const skep::Status& outcome) {
+      if (!outcome) bad.push_back(id);
+    };
+    return plan;
+  };
+  CHECK(run(loop, runtime.restore_from(source)).has_value());
+  CHECK(bad == std::vector<std::string>{"c2"});
   CHECK(run(loop, runtime.restore_done({"c1"})).has_value());
 }
 
 TEST_CASE_METHOD(Fixture, "the runtime client passes errors on and survives bad documents") {
-  load({{"runtime", fake_plugin("fake-sdk"), std::nullopt, "{}"}});
+  load({inside("runtime", "fake-sdk")});
   REQUIRE(set->runtime().has_value());
   RuntimeDriver& runtime = **set->runtime();
   ContainerRequest request;
@@ -152,4 +163,70 @@ TEST_CASE_METHOD(Fixture, "the runtime client passes errors on and survives bad 
   CHECK(events[0].type == RuntimeEvent::Type::gap);
   CHECK(events[1].type == RuntimeEvent::Type::exited);
   CHECK(events[1].exit_code == 3);
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "the first balancer of the list that is ready is used, and why not the others") {
+  const std::string unready = R"({"ready": false})";
+  const std::vector<PluginConfig> configs = {
+      apart("lb-a", "fake-lb", unready), apart("lb-b", "fake-lb"), inside("lb-c", "fake-lb"),
+      apart("none", "fake-keeper"), inside("lb-bad", "fake-lb", R"({"sise": 1})")};
+  DriverSetOptions options;
+  SECTION("in the order of the list") {
+    options.lb = {"lb-a", "none", "lb-bad", "absent", "lb-c", "lb-b"};
+    load(configs, options);
+    CHECK(set->lb_choice().name == "lb-c");
+    CHECK((*set->lb())->name() == "lb-c");
+    const auto& passed = set->lb_choice().passed_over;
+    REQUIRE(passed.size() == 4);
+    CHECK(passed[0] == std::pair<std::string, std::string>{"lb-a", "no kernel for it"});
+    CHECK(passed[1].second.find("no balancer") != std::string::npos);
+    CHECK(passed[2].second.find("config_rejected") != std::string::npos);
+    CHECK(passed[3].second.find("configured") != std::string::npos);
+  }
+  SECTION("without a list, in the order of their names") {
+    load(configs, options);
+    CHECK(set->lb_choice().name == "lb-b");
+    CHECK(set->lb_choice().passed_over.size() == 1);
+  }
+  SECTION("none is ready") {
+    options.lb = {"lb-a"};
+    load(configs, options);
+    CHECK(set->lb_choice().name.empty());
+    REQUIRE_FALSE(set->lb().has_value());
+    CHECK(set->lb().error().message == "no balancer is ready; lb-a: no kernel for it");
+  }
+  SECTION("one that becomes ready is used from then on") {
+    options.lb = {"lb-a"};
+    load(configs, options);
+    PluginConfig fresh = (*set->plugin("lb-a"))->config();
+    fresh.config = "{}";
+    REQUIRE(run(loop, (*set->plugin("lb-a"))->reload(fresh)).has_value());
+    run(loop, set->probe());
+    CHECK(set->lb_choice().name == "lb-a");
+  }
+  SECTION("none is configured") {
+    load({apart("none", "fake-keeper")}, options);
+    CHECK(set->lb().error().message.find("no balancer (skep.lb/1) is configured") == 0);
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "a plugin of two kinds is refused") {
+  load({apart("both", "fake-two-kinds")});
+  REQUIRE(set->states()[0].refused.has_value());
+  CHECK(set->states()[0].refused->message.find("a plugin is of one kind") != std::string::npos);
+}
+
+TEST_CASE_METHOD(Fixture, "a name comes before an id, and states tell of processes") {
+  load({apart("a", "fake-keeper"), inside("fake-keeper", "fake-lb"), apart("c", "fake-lb")});
+  CHECK((*set->plugin("fake-keeper"))->identity().id == "fake-lb");
+  CHECK((*set->plugin("fake-lb"))->name() == "fake-keeper");
+  const std::vector<DriverState> states = set->states();
+  CHECK(states[0].run.pid > 0);
+  CHECK(states[0].isolation == Isolation::process);
+  CHECK(states[0].probe == ProbeState::ready);
+  CHECK(states[1].run.pid == 0);
+  CHECK_FALSE(states[0].unhealthy());
+  run(loop, set->shutdown());
+  CHECK(set->states()[0].run.pid == 0);
 }

@@ -16,11 +16,14 @@
 namespace {
 
 using skep::Result;
+using skep::drivers::Isolation;
 using skep::drivers::Plugin;
 using skep::drivers::PluginConfig;
 using skep::host::CheckedFile;
 using skep::host::parse_note;
 using skep::test::fake_plugin;
+using skep::test::Place;
+using skep::test::run;
 
 class Folder {
  public:
@@ -51,17 +54,29 @@ class Folder {
   std::string path_;
 };
 
-// The code word of the refusal; "loaded" when there was none.
-std::string refusal(const std::string& path, std::optional<std::string> sha256 = std::nullopt) {
+// The code word of the refusal; "loaded" when there was none. `isolation` makes no difference: what
+// is refused in one place is refused in the other, in the same words.
+std::string refusal_in(Isolation isolation, const std::string& path,
+                       const std::optional<std::string>& sha256) {
   PluginConfig config;
   config.name = "test";
   config.path = path;
-  config.sha256 = std::move(sha256);
-  const Result<std::unique_ptr<Plugin>> opened = Plugin::open(config);
+  config.sha256 = sha256;
+  config.isolation = isolation;
+  const Place place;
+  boost::asio::io_context loop;
+  const Result<std::unique_ptr<Plugin>> opened =
+      run(loop, Plugin::open(std::move(config), place.place()));
   if (opened) return "loaded";
   INFO(opened.error().message);
   CHECK(opened.error().message.find(';') != std::string::npos);  // a remedy follows the fact
   return opened.error().message.substr(0, opened.error().message.find(':'));
+}
+
+std::string refusal(const std::string& path, std::optional<std::string> sha256 = std::nullopt) {
+  const std::string word = refusal_in(Isolation::process, path, sha256);
+  CHECK(refusal_in(Isolation::in_process, path, sha256) == word);
+  return word;
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Every way in which a driver ends a call, or fails to.
+// Every way in which a driver ends a call, or fails to, in both places it may run in.
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/drivers/plugin.hpp"
 
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tests/fakes/plugins/behaviour.h"
+#include "tests/fakes/plugins/crashes.h"
 #include "tests/unit/drivers/run.hpp"
 
 namespace {
@@ -22,11 +23,16 @@ namespace asio = boost::asio;
 using skep::ErrorKind;
 using skep::Result;
 using skep::drivers::CallOptions;
+using skep::drivers::Isolation;
 using skep::drivers::Plugin;
 using skep::drivers::PluginConfig;
+using skep::host::Effect;
 using skep::host::Operation;
 using skep::test::fake_plugin;
+using skep::test::Place;
+using skep::test::plugin_config;
 using skep::test::run;
+using skep::test::until;
 using Reply = Result<std::string>;
 
 // The operations of the fake, which no catalog knows.
@@ -36,26 +42,27 @@ const Operation echo_later{
 const Operation fails{SKEP_TEST_BEHAVIOUR, "fails", offsetof(skep_test_behaviour, fails), {}};
 const Operation items{SKEP_TEST_BEHAVIOUR, "items", offsetof(skep_test_behaviour, items), {}};
 const Operation lies{SKEP_TEST_BEHAVIOUR, "lies", offsetof(skep_test_behaviour, lies), {}};
-const Operation order{SKEP_TEST_BEHAVIOUR, "order", offsetof(skep_test_behaviour, order), {}};
-const Operation sleeps{SKEP_TEST_BEHAVIOUR, "sleeps", offsetof(skep_test_behaviour, sleeps), {}};
+const Operation order{
+    SKEP_TEST_BEHAVIOUR, "order", offsetof(skep_test_behaviour, order), {}, Effect::changes};
+const Operation sleeps{
+    SKEP_TEST_BEHAVIOUR, "sleeps", offsetof(skep_test_behaviour, sleeps), {}, Effect::changes};
 const Operation twice{SKEP_TEST_BEHAVIOUR, "twice", offsetof(skep_test_behaviour, twice), {}};
 const Operation until_cancelled{
     SKEP_TEST_BEHAVIOUR, "until_cancelled", offsetof(skep_test_behaviour, until_cancelled), {}};
 
-std::unique_ptr<Plugin> open(const std::string& name) {
-  PluginConfig config;
-  config.name = name;
-  config.path = fake_plugin(name);
-  Result<std::unique_ptr<Plugin>> opened = Plugin::open(config);
-  if (!opened) FAIL(opened.error().message);
-  return std::move(*opened);
-}
-
-// The fake in C on a loop of its own.
+// The fake in C on a loop of its own; each test runs once for each mode.
 struct Fixture {
+  const Isolation isolation = GENERATE(Isolation::in_process, Isolation::process);
+  Place place;
   asio::io_context loop;
   std::unique_ptr<Plugin> plugin = open("fake-behaviour");
 
+  std::unique_ptr<Plugin> open(const std::string& name) {
+    Result<std::unique_ptr<Plugin>> opened =
+        run(loop, Plugin::open(plugin_config(name, name, isolation), place.place()));
+    if (!opened) FAIL(opened.error().message);
+    return std::move(*opened);
+  }
   Reply call(const Operation& operation, CallOptions options = {}) {
     return run(loop, plugin->call(operation, "", "{\"a\":1}", std::move(options)));
   }
@@ -68,6 +75,9 @@ struct Fixture {
                      if (error) std::rethrow_exception(error);
                      replies.push_back(std::move(reply));
                    });
+  }
+  void until_count(const std::vector<Reply>& replies, size_t count) {
+    REQUIRE(until(loop, [&] { return replies.size() == count; }));
   }
 };
 
@@ -100,17 +110,23 @@ TEST_CASE_METHOD(Fixture, "a second completion changes nothing") {
   CHECK(call(echo) == Reply("{\"a\":1}"));
 }
 
-TEST_CASE("an exception that crosses is the call's error") {
-  asio::io_context loop;
-  const std::unique_ptr<Plugin> plugin = open("fake-throws");
-  const Reply thrown =
-      run(loop, plugin->call(SKEP_OPERATION(SKEP_BASE_1, skep_base_1, capabilities), "", "{}", {}));
+TEST_CASE_METHOD(Fixture, "an exception that crosses is the call's error") {
+  const Operation misbehave{
+      SKEP_TEST_CRASHES, "misbehave", offsetof(skep_test_crashes, misbehave), {}};
+  plugin = open("fake-crashes");
+  const Reply thrown = run(loop, plugin->call(misbehave, "", "\"throw\"", {}));
   REQUIRE_FALSE(thrown.has_value());
   CHECK(thrown.error().message.find("over the wall") != std::string::npos);
-  const Reply number =
-      run(loop, plugin->call(SKEP_OPERATION(SKEP_BASE_1, skep_base_1, probe), "", "{}", {}));
+  const Reply number = run(loop, plugin->call(misbehave, "", "\"throw_int\"", {}));
   REQUIRE_FALSE(number.has_value());
   CHECK(number.error().kind == ErrorKind::internal);
+}
+
+TEST_CASE_METHOD(Fixture, "a driver without skep.base/1 is refused") {
+  const auto opened =
+      run(loop, Plugin::open(plugin_config("throws", "fake-throws", isolation), place.place()));
+  REQUIRE_FALSE(opened.has_value());
+  CHECK(opened.error().message.find("has no skep.base/1") != std::string::npos);
 }
 
 TEST_CASE_METHOD(Fixture, "a passed deadline ends the wait and cancels the operation") {
@@ -133,8 +149,7 @@ TEST_CASE_METHOD(Fixture, "cancelling the coroutine gives cancelled and tells th
   asio::steady_timer later(loop, std::chrono::milliseconds(20));
   later.async_wait(
       [&](const boost::system::error_code&) { signal.emit(asio::cancellation_type::terminal); });
-  loop.run();
-  REQUIRE(reply.has_value());
+  REQUIRE(until(loop, [&] { return reply.has_value(); }));
   REQUIRE_FALSE(reply->has_value());
   CHECK(reply->error().kind == ErrorKind::cancelled);
   plugin.reset();  // ends, because the operation saw that it was cancelled
@@ -145,16 +160,18 @@ TEST_CASE_METHOD(Fixture, "ending a plugin wakes who waits for it") {
   start(until_cancelled, "", "{}", replies, within_ms(-1));
   asio::steady_timer later(loop, std::chrono::milliseconds(20));
   later.async_wait([&](const boost::system::error_code&) { plugin.reset(); });
-  loop.run();
-  REQUIRE(replies.size() == 1);
+  until_count(replies, 1);
   REQUIRE_FALSE(replies[0].has_value());
   CHECK(replies[0].error().kind == ErrorKind::cancelled);
 }
 
 TEST_CASE("a loop that goes before its plugin takes its waiting coroutines along") {
-  std::unique_ptr<Plugin> plugin = open("fake-behaviour");
+  const Place place;
+  std::unique_ptr<Plugin> plugin;
   {
     asio::io_context loop;
+    PluginConfig config = plugin_config("fake", "fake-behaviour", Isolation::in_process);
+    plugin = std::move(run(loop, Plugin::open(std::move(config), place.place())).value());
     asio::co_spawn(loop, plugin->call(until_cancelled, "", "{}", within_ms(-1)),
                    [](std::exception_ptr, Reply) {});
     loop.run_for(std::chrono::milliseconds(20));
@@ -165,14 +182,11 @@ TEST_CASE("a loop that goes before its plugin takes its waiting coroutines along
 TEST_CASE_METHOD(Fixture, "calls with one key never overlap, others do") {
   std::vector<Reply> replies;
   for (int i = 0; i < 4; ++i) start(sleeps, "same", "{}", replies);
-  loop.run();
-  REQUIRE(replies.size() == 4);
+  until_count(replies, 4);
   for (const Reply& reply : replies) CHECK(reply == Reply("1"));
   replies.clear();
   for (int i = 0; i < 8; ++i) start(sleeps, "key" + std::to_string(i), "{}", replies);
-  loop.restart();
-  loop.run();
-  REQUIRE(replies.size() == 8);
+  until_count(replies, 8);
   CHECK(std::stoi(*replies.back()) > 1);
 }
 
@@ -184,16 +198,14 @@ TEST_CASE_METHOD(Fixture, "calls with one key keep their order") {
     expected += request;
     start(order, "same", request, replies);
   }
-  loop.run();
-  REQUIRE(replies.size() == 200);
+  until_count(replies, 200);
   CHECK(replies.back() == Reply(expected));
 }
 
 TEST_CASE_METHOD(Fixture, "a hundred calls at once use no more than the bounded threads") {
   std::vector<Reply> replies;
   for (int i = 0; i < 100; ++i) start(sleeps, "", "{}", replies);
-  loop.run();
-  REQUIRE(replies.size() == 100);
+  until_count(replies, 100);
   CHECK(std::stoi(*replies.back()) <= 32);
 }
 
