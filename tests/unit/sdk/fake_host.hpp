@@ -1,4 +1,4 @@
-// A host of one driver class, in the test itself: it calls an operation and keeps what came of it.
+// A host of one driver, in the test itself: it calls an operation and keeps what came of it.
 //
 // It goes through the instance's tables, as a real host does, and fails when an operation does not
 // end exactly once. Operations end before the call returns; a driver that answers later is not for
@@ -23,10 +23,11 @@ struct Outcome {
   std::string error;
 };
 
-template <class D>
 class FakeHost {
  public:
-  FakeHost() : instance_(make_instance<D>(&table_)) { REQUIRE(instance_ != nullptr); }
+  explicit FakeHost(const skep_instance* (*create)(const skep_host*)) : instance_(create(&table_)) {
+    REQUIRE(instance_ != nullptr);
+  }
   ~FakeHost() { instance_->destroy(instance_->self); }
   FakeHost(const FakeHost&) = delete;
   FakeHost& operator=(const FakeHost&) = delete;
@@ -64,11 +65,13 @@ class FakeHost {
                 {{"config", config}, {"run_dir", "/r"}, {"data_dir", data_dir}, {"node", "n1"}});
   }
 
-  D& driver() { return *static_cast<D*>(static_cast<Driver*>(instance_->self)); }
   static skep_op* operation() { return reinterpret_cast<skep_op*>(uintptr_t{7}); }
 
   // Log lines, as OP:TEXT with 7 for the operation and 0 for none.
   std::vector<std::string> lines;
+
+ protected:
+  void* self() const { return instance_->self; }
 
  private:
   static FakeHost& of(const skep_host* host) { return *static_cast<FakeHost*>(host->ctx); }
@@ -97,6 +100,14 @@ class FakeHost {
                       [](const skep_host*, skep_op*) -> int64_t { return 4711; }};
   std::vector<Outcome> outcomes_;
   const skep_instance* instance_;
+};
+
+// The same, of a class that is compiled into the test.
+template <class D>
+class HostOf : public FakeHost {
+ public:
+  HostOf() : FakeHost(make_instance<D>) {}
+  D& driver() { return *static_cast<D*>(static_cast<Driver*>(self())); }
 };
 
 }  // namespace skep::sdk::test

@@ -41,7 +41,7 @@ class InMemory final : public VolumeDriver {
   void unpublish(const UnpublishVolume& request) override { (void)get(request.volume); }
 };
 
-struct Volumes : FakeHost<InMemory> {
+struct Volumes : HostOf<InMemory> {
   Volumes() { REQUIRE(configure().status == SKEP_OK); }
   Outcome make(const std::string& name, const json& more = json::object()) {
     json request = {{"volume", name}};

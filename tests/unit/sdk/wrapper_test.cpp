@@ -44,7 +44,7 @@ class Rich final : public VolumeDriver {
   void reconfigure(const Members&) override {}
 };
 
-using Host = FakeHost<Obedient>;
+using Host = HostOf<Obedient>;
 
 Outcome create(Host& host, const json& more = json::object()) {
   json request = {{"volume", "v"}};
@@ -212,7 +212,7 @@ TEST_CASE("configure brings place and config once; a repetition is answered, a c
 }
 
 TEST_CASE("what a class does not override is not in its table") {
-  const FakeHost<Obedient> plain;
+  const HostOf<Obedient> plain;
   const auto& few = plain.table<skep_volume_1>(SKEP_VOLUME_1);
   for (const skep_call optional :
        {few.stage, few.unstage, few.node_info, few.attach, few.detach, few.expand, few.capacity}) {
@@ -225,7 +225,7 @@ TEST_CASE("what a class does not override is not in its table") {
   CHECK(plain.table<skep_base_1>(SKEP_BASE_1).reconfigure == nullptr);
   CHECK_FALSE(plain.has(SKEP_LB_1));
 
-  FakeHost<Rich> rich;
+  HostOf<Rich> rich;
   const auto& more = rich.table<skep_volume_1>(SKEP_VOLUME_1);
   CHECK(more.expand != nullptr);
   CHECK(more.detach != nullptr);
