@@ -16,6 +16,8 @@ void add_service_commands(Command root, const Session& session);   // service ..
 void add_plugin_commands(Command root, const Session& session);    // plugin ...
 void add_plugin_inspect(const Command& group, const Session& session);
 void add_plugin_new(const Command& group);
+void add_plugin_run(const Command& group);
+void add_plugin_test(const Command& group);
 void add_network_commands(Command root, const Session& session);  // network ls, inspect
 void add_event_commands(Command root, const Session& session);    // events
 void add_inspect_commands(Command root, const Session& session);  // inspect

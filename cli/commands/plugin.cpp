@@ -11,6 +11,8 @@ void add_plugin_commands(Command root, const Session& session) {
   const Command group = root.group("plugin", "Manage and develop plugins");
   add_plugin_inspect(group, session);
   add_plugin_new(group);
+  add_plugin_run(group);
+  add_plugin_test(group);
 }
 
 }  // namespace skep::cli

@@ -20,8 +20,8 @@ Result<int> make(const Options& options, const Words& words) {
   std::printf(
       "Made %s, a %s driver in %s. Build it, test it, try it:\n\n"
       "  cd %s\n"
-      "  cmake -B build && cmake --build build\n"
-      "  skep plugin test ./build/%s.so\n",
+      "  cmake --workflow --preset driver\n"
+      "  skep plugin test build/%s.so\n",
       name, wanted.kind.c_str(), wanted.language == "c" ? "C" : "C++", name, name);
   return 0;
 }

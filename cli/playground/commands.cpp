@@ -41,6 +41,7 @@ Status with_node(const Options& options, const NodeAction& action) {
 CLI::App* add_command(CLI::App& family, const Shared& options, const char* name, const char* text) {
   CLI::App* command = family.add_subcommand(name, text);
   command->add_option("--dir", options->settings.dir, "The playground's folder")
+      ->envname("SKEP_PLAYGROUND_DIR")
       ->capture_default_str();
   return command;
 }

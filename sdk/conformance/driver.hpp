@@ -48,6 +48,10 @@ struct Plugin {
   std::shared_ptr<Crumb> crumb;  // may be null
 };
 
+// Of the file, mode, configuration, profile and helper program that the options name. Nothing is
+// run.
+Result<Plugin> plugin_of(const KitOptions& options);
+
 // An object that the host asked for: what it would keep in its own store.
 struct Object {
   std::string id;

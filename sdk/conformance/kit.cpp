@@ -57,6 +57,8 @@ Result<std::string> host_program(const KitOptions& options) {
               "skep-plugin-host is neither beside this program nor in PATH; name it with --host");
 }
 
+}  // namespace
+
 Result<Plugin> plugin_of(const KitOptions& options) {
   Plugin plugin;
   std::error_code error;
@@ -84,6 +86,8 @@ Result<Plugin> plugin_of(const KitOptions& options) {
   plugin.crumb = std::make_shared<Crumb>();
   return plugin;
 }
+
+namespace {
 
 // The kinds of the note's interfaces, or the one that was asked for.
 Result<std::vector<const Kind*>> kinds_of(const Plugin& plugin, const std::string& wanted) {
