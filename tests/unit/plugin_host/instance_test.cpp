@@ -142,7 +142,7 @@ TEST_CASE("figures are counted under the names that the contract allows") {
 }
 
 TEST_CASE("a library is refused in a sentence with a code word") {
-  Recorder& recorder = *new Recorder;
+  Recorder recorder;  // no instance of it will stand
   const auto refusal = [&](const std::string& name) {
     return load(name, recorder).error().message;
   };
