@@ -9,6 +9,7 @@
 
 #include "cli/commands/commands.hpp"
 #include "cli/listing.hpp"
+#include "cli/plugin/daemon_view.hpp"
 #include "cli/plugin/file_report.hpp"
 
 namespace skep::cli {
@@ -41,7 +42,7 @@ Result<int> inspect_running(const Options& options, const std::string& name,
                             const Session& session) {
   SKEP_TRY_ASSIGN(const Daemon daemon, session.daemon());
   SKEP_TRY_ASSIGN(const Json plugin, daemon.get("/skep/v1/plugins/" + url_escape(name)));
-  SKEP_TRY(show(options, plugin, indented(plugin) + "\n"));
+  SKEP_TRY(show(options, plugin, plugin_page(plugin)));
   return 0;
 }
 

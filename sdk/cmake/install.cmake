@@ -1,7 +1,7 @@
 # The SDK as a component: cmake --install out/build --prefix PREFIX --component sdk
 #
 # Included at the end of the whole build, when every program is a target. Headers only and two text files for
-# CMake, so nothing here depends on the machine but the three programs.
+# CMake, so nothing here depends on the machine but the programs and the drivers.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -32,8 +32,11 @@ if(EXISTS ${CMAKE_SOURCE_DIR}/docs/drivers)
 endif()
 install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${SKEP_SDK_SHARE} COMPONENT sdk)
 
-foreach(program skep skep-plugin-host skep-plugin-test)
+# With a daemon and its own drivers, since a driver is tried in a playground.
+foreach(program skep skepd skep-plugin-host skep-plugin-test)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT sdk OPTIONAL)
   endif()
 endforeach()
+install(DIRECTORY ${SKEP_PLUGIN_OUTPUT_DIRECTORY}/ DESTINATION lib/skep/plugins COMPONENT sdk
+  USE_SOURCE_PERMISSIONS)
