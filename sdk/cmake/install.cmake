@@ -35,7 +35,7 @@ install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${SKEP_SDK_SHARE} COMPONEN
 # With a daemon and its own drivers, since a driver is tried in a playground.
 foreach(program skep skepd skep-plugin-host skep-plugin-test)
   if(TARGET ${program})
-    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT sdk OPTIONAL)
+    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT sdk)
   endif()
 endforeach()
 install(DIRECTORY ${SKEP_PLUGIN_OUTPUT_DIRECTORY}/ DESTINATION lib/skep/plugins COMPONENT sdk

@@ -2,8 +2,7 @@
 # The SDK as its users have it: installed, moved, and everything it ships built against it, by two compilers.
 #
 # Every template and every example must build without a warning and export one symbol; an example is its
-# template with a name, so that neither grows old. Where the conformance kit is part of the SDK, each driver
-# passes it.
+# template with a name, so that neither grows old. Each driver passes the installed conformance kit.
 # SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
@@ -11,7 +10,7 @@ build=${SKEP_BUILD:-$tree/out/build}
 
 fail() { echo "FAIL: $*" >&2; exit 1; }
 
-# The kit refuses a driver that lies where others may write; a folder of mktemp is our own.
+# A driver is refused where others may write; a folder of mktemp is our own.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
@@ -23,6 +22,7 @@ mv "$work/elsewhere" "$work/sdk"
   fail "these files know where they were built"
 export CMAKE_PREFIX_PATH=$work/sdk PATH=$work/sdk/bin:$PATH
 
+mkdir "$work/built"
 gcc=gcc:g++ clang=clang-16:clang++-16
 if type -P ccache >/dev/null; then
   # The folder has another name each time; what is compiled in it is the same.
@@ -43,10 +43,9 @@ compile() {
     local file=$folder/build/${folder##*/}.so symbols
     symbols=$(nm -D --defined-only "$file" | awk '{ print $3 }')
     [[ $symbols == skep_plugin_query ]] || fail "$file exports $symbols"
-    if [[ -x $work/sdk/bin/skep-plugin-test ]]; then
-      ctest --test-dir "$folder/build" --output-on-failure --no-tests=error >"$work/test.log" 2>&1 ||
-        { cat "$work/test.log" >&2; fail "${folder##*/}, built with $cxx, is refused by the kit"; }
-    fi
+    ctest --test-dir "$folder/build" -N | grep -F "${folder##*/}.conformance" >/dev/null ||
+      fail "${folder##*/} has no test"
+    cp "$file" "$work/built/${folder##*/}-$cc.so"
     echo "built with $cxx: ${folder##*/}"
   done
 }
@@ -70,6 +69,17 @@ for example in "$work"/sdk/share/skep-sdk/examples/*; do
   cp -r "$example" "$work/"
   compile "$work/$name" "$clang"
 done
+
+# Most of the kit's time is waiting, so several run at once.
+kit() {
+  local log=$1.log
+  skep-plugin-test "$1" >"$log" 2>&1 && echo "the kit accepts ${1##*/}: $(tail -n 1 "$log")" && return
+  cat "$log" >&2
+  return 1
+}
+export -f kit
+printf '%s\0' "$work"/built/*.so | xargs -0 -n 1 -P 4 bash -c 'kit "$1"' kit ||
+  fail "the conformance kit refuses what the SDK ships"
 
 # An example is a template with a name.
 for pair in volume-dir-c:volume-c lb-null:lb-cpp; do
