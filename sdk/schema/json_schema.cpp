@@ -14,6 +14,8 @@
 #include <valijson/schema_parser.hpp>
 #include <valijson/validator.hpp>
 
+#include "sdk/schema/harmless.hpp"
+
 namespace skep::schema {
 namespace {
 
@@ -45,6 +47,7 @@ std::string sentence(const valijson::ValidationResults& results) {
 
 struct JsonSchema::Parts {
   valijson::Schema schema;
+  Patterns patterns;
 };
 
 JsonSchema::JsonSchema(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -60,6 +63,9 @@ Result<JsonSchema> JsonSchema::compile_text(std::string_view text) {
 
 Result<JsonSchema> JsonSchema::compile(const json& schema) {
   auto parts = std::make_unique<Parts>();
+  const Result<Patterns> harmless = check_harmless(schema);
+  if (!harmless) return fail(harmless.error().within("no JSON Schema to work with"));
+  parts->patterns = *harmless;
   try {
     valijson::SchemaParser parser(valijson::SchemaParser::kDraft7);
     parser.populateSchema(Adapter(schema), parts->schema);
@@ -70,6 +76,7 @@ Result<JsonSchema> JsonSchema::compile(const json& schema) {
 }
 
 Status JsonSchema::check(const json& document) const {
+  SKEP_TRY(check_document(document, parts_->patterns));
   try {
     valijson::ValidationResults results;
     valijson::Validator validator(valijson::Validator::kStrongTypes);

@@ -1,8 +1,7 @@
 // JSON Schema (draft-07, what libvalijson knows of it), applied to a document.
 //
-// A compiled schema is constant; checking is [any-thread]. A schema is not proof against a hostile
-// author: `pattern` runs on the standard library's expressions, which eat stack with the length of
-// what a loop matches, so ours bound every repetition.
+// A compiled schema is constant; checking is [any-thread]. The schema may be somebody else's, and
+// the document anything: what would end or hang whoever applies it is refused (harmless.hpp).
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
