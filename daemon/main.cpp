@@ -96,7 +96,8 @@ asio::awaitable<Status> live(asio::io_context& loop, base::Config config) {
   SKEP_CO_TRY(co_await node.start());
   Status served;
   {
-    api::ApiServer server(loop, node, node.containers(), api_options(config, node.hostname()));
+    api::ApiServer server(loop, node, node.containers(), node.driver_set(),
+                          api_options(config, node.hostname()));
     served = server.listen();
     if (served) {
       base::log_info("skepd", std::string("skepd ") + kVersion + " serves " + config.api_socket);

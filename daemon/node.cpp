@@ -127,6 +127,7 @@ asio::awaitable<Status> Node::start_drivers() {
   SKEP_CO_TRY_ASSIGN(place.log_level, drivers::log_level_of(config_.log_level));
   drivers::DriverSetOptions options;
   options.lb = config_.lb;
+  options.fresh_config = [this](const std::string& name) { return fresh_config(name); };
   drivers_ =
       co_await drivers::DriverSet::load(std::move(configs), std::move(place), std::move(options));
   // A driver that the operator named and that does not load is a mistake to be told, not worked
@@ -135,6 +136,15 @@ asio::awaitable<Status> Node::start_drivers() {
     if (state.refused) co_return fail(*state.refused);
   }
   co_return Status{};
+}
+
+Result<drivers::PluginConfig> Node::fresh_config(const std::string& name) const {
+  SKEP_TRY_ASSIGN(const base::Config now, base::load_config(config_.path));
+  const auto section = now.plugins.find(name);
+  if (section != now.plugins.end()) return plugin_config(section->second);
+  return fail(ErrorKind::conflict, "plugin " + name + " is not in " +
+                                       (now.path.empty() ? "the configuration" : now.path) +
+                                       " any more: taking it away needs a restart of skepd");
 }
 
 asio::awaitable<Status> Node::start_agent() {

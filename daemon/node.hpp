@@ -60,6 +60,7 @@ class Node final : public manager::Control {
 
   // Requires: start() succeeded.
   agent::Containers& containers() { return agent_->containers(); }
+  drivers::DriverSet& driver_set() { return *drivers_; }
   const std::string& hostname() const { return hostname_; }
 
   manager::Membership membership() const override;
@@ -93,6 +94,7 @@ class Node final : public manager::Control {
   Status need_manager() const;
   std::string path(std::string_view name) const;
   asio::awaitable<Status> start_drivers();
+  Result<drivers::PluginConfig> fresh_config(const std::string& name) const;
   asio::awaitable<Status> start_agent();
   asio::awaitable<Status> take_up(transport::NodeCredentials credentials);
   asio::awaitable<Result<model::NodeId>> found(manager::InitRequest request,

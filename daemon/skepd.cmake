@@ -6,3 +6,5 @@ add_executable(skepd main.cpp)
 target_compile_definitions(skepd PRIVATE SKEP_VERSION="${PROJECT_VERSION}")
 target_link_libraries(skepd PRIVATE skep_node skep_api)
 skep_warnings(skepd)
+# Lies beside it and is started by it.
+add_dependencies(skepd skep-plugin-host)

@@ -41,7 +41,9 @@ Status install_programs(const Layout& layout, bool with_skepd) {
     return fail(ErrorKind::not_found, "there is no skepd beside " + self.string() +
                                           "; build it, or take skep from out/bin");
   }
-  SKEP_TRY(install(beside / "skepd", layout.bin_dir() / "skepd"));
+  for (const char* program : {"skepd", "skep-plugin-host"}) {
+    SKEP_TRY(install(beside / program, layout.bin_dir() / program));
+  }
   for (const fs::path& plugins : {beside / "../lib/skep/plugins", beside / "../plugins"}) {
     std::vector<fs::path> files;
     for (const fs::directory_entry& entry : fs::directory_iterator(plugins, error)) {

@@ -1,7 +1,7 @@
 // The Docker Engine API of this node, on a Unix socket.
 //
 // One coroutine per connection on the daemon's loop; nothing here blocks it. The server borrows its
-// two doors, Control and Containers, which must outlive it, and calls them only on the loop.
+// doors, Control, Containers and DriverSet, which must outlive it, and calls them only on the loop.
 // Everything about HTTP is inside; what the answers mean is in the api_*.cpp of each noun.
 //
 // Life: construct, listen(), run the loop; stop() closes the socket and all connections, after
@@ -17,6 +17,10 @@
 #include "daemon/api/options.hpp"
 #include "daemon/manager/control.hpp"
 
+namespace skep::drivers {
+class DriverSet;
+}
+
 namespace skep::api {
 
 namespace asio = boost::asio;
@@ -24,7 +28,7 @@ namespace asio = boost::asio;
 class ApiServer {
  public:
   ApiServer(asio::io_context& loop, manager::Control& control, agent::Containers& containers,
-            Options options);
+            drivers::DriverSet& drivers, Options options);
   ~ApiServer();
   ApiServer(const ApiServer&) = delete;
   ApiServer& operator=(const ApiServer&) = delete;

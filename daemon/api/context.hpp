@@ -16,12 +16,17 @@
 #include "daemon/api/options.hpp"
 #include "daemon/manager/control.hpp"
 
+namespace skep::drivers {
+class DriverSet;
+}
+
 namespace skep::api {
 
 struct Context {
   asio::io_context& loop;
   manager::Control& control;
   agent::Containers& containers;
+  drivers::DriverSet& drivers;
   EventLog& events;
   const Options& options;
 };
@@ -48,6 +53,7 @@ std::span<const Route> image_routes();
 std::span<const Route> event_routes();
 std::span<const Route> network_routes();
 std::span<const Route> snapshot_routes();
+std::span<const Route> plugin_routes();
 // Docker's other endpoints: 404 for what is probed by name, empty lists, 501 for the rest.
 std::span<const Route> absent_routes();
 

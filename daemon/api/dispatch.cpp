@@ -127,7 +127,7 @@ Dispatcher::Dispatcher() {
   for (const std::span<const Route> routes :
        {system_routes(), swarm_routes(), node_routes(), service_routes(), task_routes(),
         container_routes(), exec_routes(), image_routes(), event_routes(), network_routes(),
-        snapshot_routes(), absent_routes()}) {
+        snapshot_routes(), plugin_routes(), absent_routes()}) {
     for (const Route& route : routes) patterns_.push_back({split(route.pattern), route});
   }
 }

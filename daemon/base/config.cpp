@@ -253,7 +253,9 @@ Result<Config> load_config(const std::string& path) {
   std::ostringstream text;
   text << in.rdbuf();
   if (!in) return fail(ErrorKind::invalid, "cannot read the configuration file " + file);
-  return parse_config(text.str(), file);
+  SKEP_TRY_ASSIGN(Config config, parse_config(text.str(), file));
+  config.path = file;
+  return config;
 }
 
 Result<Config> parse_config(std::string_view text, std::string_view origin) {

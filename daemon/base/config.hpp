@@ -31,6 +31,7 @@ struct PluginSection {
 };
 
 struct Config {
+  std::string path;  // the file it was read from; empty: none
   std::string data_dir = "/var/lib/skep";
   std::string run_dir = "/run/skep";
   std::string hostname;    // empty: the machine's

@@ -234,6 +234,23 @@ asio::awaitable<void> DriverSet::probe() {
   choose_lb();
 }
 
+asio::awaitable<Status> DriverSet::reload(std::string name) {
+  SKEP_CO_TRY_ASSIGN(Plugin * plugin, this->plugin(name));
+  if (!options_.fresh_config) {
+    co_return fail(ErrorKind::unimplemented, "this node's plugins have no configuration to reload");
+  }
+  SKEP_CO_TRY_ASSIGN(PluginConfig fresh, options_.fresh_config(plugin->name()));
+  if (fresh.isolation && *fresh.isolation != plugin->isolation()) {
+    co_return fail(ErrorKind::conflict, "plugin " + plugin->name() +
+                                            " is to run in another process now: that needs a "
+                                            "restart of skepd");
+  }
+  const Status reloaded = co_await plugin->reload(std::move(fresh));
+  co_await find(name)->probe();
+  choose_lb();
+  co_return reloaded;
+}
+
 std::vector<DriverState> DriverSet::states() const {
   std::vector<DriverState> all;
   for (const auto& member : members_) {

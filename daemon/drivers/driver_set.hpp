@@ -56,6 +56,8 @@ struct LbChoice {
 struct DriverSetOptions {
   // Names of balancers in the order they are tried; empty: all that are configured, by name.
   std::vector<std::string> lb;
+  // A plugin's configuration as it is now, for reload().
+  std::function<Result<PluginConfig>(const std::string& name)> fresh_config;
   // Told on the loop when some driver has become healthy or unhealthy, or serves again.
   std::function<void()> changed;
 };
@@ -88,6 +90,9 @@ class DriverSet {
   // states(). While no balancer is in use, this is when one may be chosen.
   boost::asio::awaitable<void> probe();
   std::vector<DriverState> states() const;
+  // Takes up the plugin's file and configuration as they are now, and probes it. Errors: as
+  // Plugin::reload; ErrorKind::conflict also when what changed needs a restart of skepd.
+  boost::asio::awaitable<Status> reload(std::string name);
 
   // Tells every driver that the node is ending (skep.base/1 shutdown, best effort).
   boost::asio::awaitable<void> shutdown();
