@@ -4,12 +4,9 @@
 // The documents come from the clients' own code: a driver that does nothing but write them down is
 // loaded as any other (recorder.cpp).
 // SPDX-License-Identifier: Apache-2.0
-#include <unistd.h>
-
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -31,6 +28,8 @@ using nlohmann::json;
 using skep::Status;
 using skep::drivers::NetworkDriver;
 using skep::drivers::Plugin;
+using skep::drivers::RestorePlan;
+using skep::drivers::RestoreSource;
 using skep::drivers::RuntimeDriver;
 using skep::schema::Documents;
 using skep::schema::Part;
@@ -78,28 +77,15 @@ json replies() {
 // The recording driver, loaded by the daemon's own loader and configured by it.
 class Recording {
  public:
-  Recording()
-      : folder_(std::filesystem::temp_directory_path() / ("schema-" + std::to_string(getpid()))) {
-    std::filesystem::create_directories(folder_);
-    skep::drivers::PluginConfig config;
-    config.name = "recorder";
-    config.path = SKEP_TEST_RECORDER;
+  Recording() {
     json members = json::object();
-    members["record"] = (folder_ / "requests").string();
+    members["record"] = place_.folder + "/requests";
     members["replies"] = replies();
-    config.config = members.dump();
-    auto opened = Plugin::open(config);
+    auto config = skep::test::plugin_config("recorder", "schema-recorder",
+                                            skep::drivers::Isolation::in_process, members.dump());
+    auto opened = skep::test::run(loop_, Plugin::open(std::move(config), place_.place()));
     if (!opened) FAIL(opened.error().message);
     plugin_ = std::move(*opened);
-    skep::drivers::PluginPlace place;
-    place.run_dir = folder_ / "run";
-    place.data_dir = folder_ / "data";
-    place.node = "node1";
-    ok(plugin_->configure(place));
-  }
-  ~Recording() {
-    plugin_.reset();
-    std::filesystem::remove_all(folder_);
   }
 
   // Every call must end well: the reply fits its schema, so the client has to take it.
@@ -114,7 +100,7 @@ class Recording {
   // Checks each request, and gives the operations that were asked for, "skep.volume/1 create".
   std::set<std::string> check() {
     std::set<std::string> seen;
-    std::ifstream file(folder_ / "requests");
+    std::ifstream file(place_.folder + "/requests");
     std::string interface, slot, document;
     while (std::getline(file, interface, '\t') && std::getline(file, slot, '\t') &&
            std::getline(file, document)) {
@@ -127,7 +113,7 @@ class Recording {
   }
 
  private:
-  std::filesystem::path folder_;
+  skep::test::Place place_;
   boost::asio::io_context loop_;
   std::unique_ptr<Plugin> plugin_;
 };
@@ -258,7 +244,13 @@ TEST_CASE("what the daemon asks a runtime driver is what the schemas say") {
   driver.ok(runtime.image_inspect(digest));
   driver.ok(runtime.image_list());
   driver.ok(runtime.image_remove(digest, false));
-  driver.ok(runtime.restore(id, R"({"version":1})"));
+  const RestoreSource source = [] {
+    RestorePlan plan;
+    plan.objects = {{id, R"({"version":1})"}, {id, "null"}};
+    plan.ids = {id};
+    return plan;
+  };
+  driver.ok(runtime.restore_from(source));
   driver.ok(runtime.restore_done({id}));
   const std::set<std::string> seen = driver.check();
   expect_all_of(SKEP_RUNTIME_1, seen);
@@ -301,7 +293,6 @@ TEST_CASE("what the daemon asks a network driver is what the schemas say") {
   driver.ok(network.list());
   driver.ok(network.endpoint_remove("n1", "e1"));
   driver.ok(network.remove("n1"));
-  driver.ok(network.restore("n1", "null"));
   driver.ok(network.restore_done({}));
   const std::set<std::string> seen = driver.check();
   expect_all_of(SKEP_NETWORK_1, seen);
