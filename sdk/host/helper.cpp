@@ -239,8 +239,8 @@ void Helper::Parts::handle_item(const Frame& frame) {
 
 void Helper::Parts::give_up(std::string why) {
   killed_for = std::move(why);
+  kill();  // before it could see the end of the socket and leave in peace
   socket.reset();
-  kill();
 }
 
 // The socket has ended; the process should have, or will in a moment.

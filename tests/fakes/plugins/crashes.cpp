@@ -111,6 +111,14 @@ skep_status claims_a_gigabyte(Instance&, skep_op*) {
   write_all(host_socket, head);
   return SKEP_PENDING;
 }
+// A reply that is right but for its number, which nobody gave.
+skep_status forges_reply(Instance&, skep_op*) {
+  std::string head(32, '\0');
+  head[4] = 20;
+  head[16] = 99;
+  write_all(host_socket, head);
+  return SKEP_PENDING;
+}
 skep_status closes_socket(Instance&, skep_op*) {
   close(host_socket);
   // The host's end sees it only when nobody reads from this one any more.
@@ -233,6 +241,7 @@ constexpr Way ways[] = {
     {"\"spin\"", spins},
     {"\"garbage\"", writes_garbage},
     {"\"gigabyte\"", claims_a_gigabyte},
+    {"\"forge\"", forges_reply},
     {"\"close_socket\"", closes_socket},
     {"\"fork\"", forks_and_dies},
     {"\"print_without_end\"", prints_without_end},

@@ -124,7 +124,7 @@ class HelperDriver : public host::HelperEvents {
   }
   void logged(uint64_t number, int32_t level, std::string_view message) override {
     ++log_count;
-    if (log.size() < 1000) {
+    if (log.size() < 1000 || message.find(" dropped") != std::string_view::npos) {
       log.push_back(std::to_string(number) + "/" + std::to_string(level) + " " +
                     std::string(message));
     }

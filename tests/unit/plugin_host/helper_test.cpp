@@ -112,6 +112,19 @@ TEST_CASE("calls of one key come in order and alone, those of others overlap, ot
   CHECK(std::stoi(driver.ends[14].reply) >= 5);
 }
 
+TEST_CASE("32 calls run at a time, and those behind them queue") {
+  HelperDriver driver("fake-behaviour");
+  driver.until_ready();
+  constexpr uint64_t count = 80;
+  for (uint64_t number = 0; number < count; ++number) {
+    driver.begin(BEHAVIOUR(sleeps), "", "k" + std::to_string(number));
+  }
+  REQUIRE(driver.turn_until([&] { return driver.ends.size() == count; }));
+  const int most = std::stoi(driver.ends[count].reply);
+  CHECK(most <= 32);
+  CHECK(most > 20);  // a busy machine may not bring all of them together
+}
+
 TEST_CASE("a hundred calls of one key keep their order") {
   HelperDriver driver("fake-behaviour");
   driver.until_ready();
