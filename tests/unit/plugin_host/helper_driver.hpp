@@ -39,7 +39,8 @@ constexpr std::chrono::milliseconds patience{10'000};
 
 class HelperDriver : public host::HelperEvents {
  public:
-  explicit HelperDriver(const std::string& plugin, host::HelperOptions options = {}) {
+  explicit HelperDriver(const std::string& plugin, host::HelperOptions options = {},
+                        const std::optional<std::string>& sha256 = std::nullopt) {
     Result<host::CheckedFile> file = host::CheckedFile::open(fake_plugin(plugin), sha256);
     if (!file) FAIL(file.error().message);
     Result<host::PluginIdentity> identity = host::read_note(*file);
@@ -48,7 +49,7 @@ class HelperDriver : public host::HelperEvents {
   }
   // The same for a driver whose note nobody reads.
   HelperDriver(const std::string& plugin, const host::PluginIdentity& identity) {
-    Result<host::CheckedFile> file = host::CheckedFile::open(fake_plugin(plugin), sha256);
+    Result<host::CheckedFile> file = host::CheckedFile::open(fake_plugin(plugin), std::nullopt);
     if (!file) FAIL(file.error().message);
     spawn(*file, identity, plugin, {});
   }
@@ -144,7 +145,6 @@ class HelperDriver : public host::HelperEvents {
     lost_at = std::chrono::steady_clock::now();
   }
 
-  static inline const std::optional<std::string> sha256;
   std::unique_ptr<host::Helper> helper;
   uint64_t last = 0;
   bool is_ready = false;

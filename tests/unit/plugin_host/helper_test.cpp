@@ -5,6 +5,8 @@
 #include <dirent.h>
 #include <sys/stat.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -16,6 +18,7 @@ namespace {
 
 using skep::host::Effect;
 using skep::test::End;
+using skep::test::fake_plugin;
 using skep::test::HelperDriver;
 using std::chrono::milliseconds;
 
@@ -240,6 +243,34 @@ TEST_CASE("a library is refused in the helper with the sentence that it has in t
   CHECK(driver.refusal->message.rfind("note_differs: ", 0) == 0);
   CHECK(driver.refusal->kind == skep::ErrorKind::invalid);
   CHECK_FALSE(driver.is_ready);
+}
+
+TEST_CASE("a pinned library is mapped from its sealed copy, for a debugger from its path") {
+  const auto file = skep::host::CheckedFile::open(fake_plugin("fake-behaviour"), std::nullopt);
+  REQUIRE(file);
+  const auto hash = skep::host::sha256_of(file->descriptor());
+  REQUIRE(hash);
+  for (const bool debug : {false, true}) {
+    skep::host::HelperOptions options;
+    options.debug = debug;
+    HelperDriver driver("fake-behaviour", options, *hash);
+    driver.until_ready();
+    const std::string maps = file_text("/proc/" + std::to_string(driver.helper->pid()) + "/maps");
+    CHECK((maps.find("/memfd:skep-plugin") != std::string::npos) == !debug);
+    CHECK((maps.find(fake_plugin("fake-behaviour")) != std::string::npos) == debug);
+  }
+}
+
+TEST_CASE("a helper enters its cgroup before it maps the library") {
+  // An ordinary folder with the file that a cgroup has: what is written there is what counts.
+  std::string folder = "/tmp/skep-plugin-host-XXXXXX";
+  REQUIRE(mkdtemp(folder.data()) != nullptr);
+  std::ofstream(folder + "/cgroup.procs").close();
+  skep::host::HelperOptions options;
+  options.limits.cgroup = folder;
+  HelperDriver("fake-behaviour", options).until_ready();
+  CHECK(file_text(folder + "/cgroup.procs") == "0");
+  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("a cgroup that can't be entered, and a program that is not there, are told") {
