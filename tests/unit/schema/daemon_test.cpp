@@ -2,129 +2,35 @@
 // least that a driver may answer.
 //
 // The documents come from the clients' own code: a driver that does nothing but write them down is
-// loaded as any other (recorder.cpp).
+// loaded as any other.
 // SPDX-License-Identifier: Apache-2.0
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
-#include <fstream>
-#include <map>
-#include <memory>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "daemon/drivers/network_driver.hpp"
-#include "daemon/drivers/plugin.hpp"
+#include "daemon/drivers/restore_plan.hpp"
 #include "daemon/drivers/runtime_driver.hpp"
-#include "sdk/host/catalog.hpp"
-#include "sdk/schema/documents.hpp"
-#include "tests/unit/drivers/run.hpp"
-#include "tests/unit/schema/replies.hpp"
+#include "tests/unit/schema/recording.hpp"
 
 namespace {
 
-using nlohmann::json;
-using skep::Status;
 using skep::drivers::NetworkDriver;
-using skep::drivers::Plugin;
 using skep::drivers::RestorePlan;
 using skep::drivers::RestoreSource;
 using skep::drivers::RuntimeDriver;
-using skep::schema::Documents;
 using skep::schema::Part;
 using skep::test::Canned;
+using skep::test::documents;
+using skep::test::expect_all_of;
+using skep::test::find_canned;
+using skep::test::Recording;
+using skep::test::told;
 
 const std::string id(64, 'a');
 const std::string exec_id(64, 'b');
 const std::string digest = "sha256:" + std::string(64, 'c');
-
-std::string told(const Status& status) {
-  return status ? "fits" : status.error().message;
-}
-
-const Documents& documents() {
-  static const Documents all = [] {
-    auto loaded = Documents::load();
-    if (!loaded) throw std::runtime_error(loaded.error().message);
-    return std::move(*loaded);
-  }();
-  return all;
-}
-
-const Canned* find_canned(std::string_view interface, std::string_view operation) {
-  for (const Canned& known : skep::test::canned) {
-    if (known.interface == interface && known.operation == operation) return &known;
-  }
-  return nullptr;
-}
-
-json replies() {
-  json all = json::object();
-  for (const auto& interface : skep::host::interfaces()) {
-    json& slots = all[std::string(interface.id)] = json::array();
-    for (const auto& operation : interface.operations) {
-      const Canned* known = find_canned(interface.id, operation.name);
-      json slot = json::object();
-      slot["reply"] = json::parse(known != nullptr ? known->reply : skep::test::canned_nothing);
-      if (known != nullptr && !known->item.empty()) slot["item"] = json::parse(known->item);
-      slots.push_back(slot);
-    }
-  }
-  return all;
-}
-
-// The recording driver, loaded by the daemon's own loader and configured by it.
-class Recording {
- public:
-  Recording() {
-    json members = json::object();
-    members["record"] = place_.folder + "/requests";
-    members["replies"] = replies();
-    auto config = skep::test::plugin_config("recorder", "schema-recorder",
-                                            skep::drivers::Isolation::in_process, members.dump());
-    auto opened = skep::test::run(loop_, Plugin::open(std::move(config), place_.place()));
-    if (!opened) FAIL(opened.error().message);
-    plugin_ = std::move(*opened);
-  }
-
-  // Every call must end well: the reply fits its schema, so the client has to take it.
-  template <class T>
-  void ok(boost::asio::awaitable<T> work) {
-    const T result = skep::test::run(loop_, std::move(work));
-    if (!result) FAIL_CHECK(result.error().message);
-  }
-
-  Plugin& plugin() { return *plugin_; }
-
-  // Checks each request, and gives the operations that were asked for, "skep.volume/1 create".
-  std::set<std::string> check() {
-    std::set<std::string> seen;
-    std::ifstream file(place_.folder + "/requests");
-    std::string interface, slot, document;
-    while (std::getline(file, interface, '\t') && std::getline(file, slot, '\t') &&
-           std::getline(file, document)) {
-      const auto& operation = skep::host::find_interface(interface)->operations[std::stoul(slot)];
-      const Status fits = documents().check(interface, operation.name, Part::request, document);
-      CHECK(told(fits) == "fits");
-      seen.insert(interface + " " + std::string(operation.name));
-    }
-    return seen;
-  }
-
- private:
-  skep::test::Place place_;
-  boost::asio::io_context loop_;
-  std::unique_ptr<Plugin> plugin_;
-};
-
-void expect_all_of(const char* interface, const std::set<std::string>& seen) {
-  for (const auto& operation : skep::host::find_interface(interface)->operations) {
-    const std::string name = std::string(interface) + " " + std::string(operation.name);
-    INFO(name);
-    CHECK(seen.contains(name));
-  }
-}
 
 skep::drivers::ContainerRequest full_container() {
   skep::drivers::ContainerRequest request;
