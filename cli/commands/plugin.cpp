@@ -26,8 +26,11 @@ Result<int> list(const ListOptions& options, const Session& session) {
   SKEP_TRY_ASSIGN(const Daemon daemon, session.daemon());
   SKEP_TRY_ASSIGN(const Json answer, daemon.get("/skep/v1/plugins"));
   std::vector<Json> rows = plugin_rows(answer);
+  // A template or a program wants the whole sentence.
+  const bool as_table = options.format.value_or("table").starts_with("table");
   for (Json& row : rows) {
-    if (!options.no_trunc) row["State"] = ellipsis(text_at(row, "/State"), kStateCharacters);
+    if (as_table && !options.no_trunc)
+      row["State"] = ellipsis(text_at(row, "/State"), kStateCharacters);
   }
   if (options.quiet && !options.format) {
     for (const Json& row : rows) std::printf("%s\n", text_at(row, "/Name").c_str());

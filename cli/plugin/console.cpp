@@ -190,7 +190,7 @@ class Console {
     loss_told_ = false;
     lines_shown_ = 0;
     SKEP_TRY_ASSIGN(plugin_.identity, identity_now());
-    SKEP_TRY(driver_->load());
+    SKEP_TRY(driver_->load({.debug = true}));
     driver_->set_log_level(log_level_);
     say(plugin_.identity.id + " " + plugin_.identity.version + " in " +
         (options_.in_process ? "this process" : "process " + std::to_string(driver_->pid())) +

@@ -76,6 +76,8 @@ struct CallOptions {
 struct LoadOptions {
   host::HostShape shape;
   int64_t address_space_bytes = int64_t{512} << 20;
+  // Map the path itself instead of a sealed copy, so that a debugger finds symbols.
+  bool debug = false;
 };
 
 class Driver {

@@ -35,6 +35,10 @@ int rule_of_misbehaviour(std::string_view line) {
 
 }  // namespace
 
+host::CheckedFile::LoadBy load_by(bool debug) {
+  return debug ? host::CheckedFile::LoadBy::path : host::CheckedFile::LoadBy::descriptor;
+}
+
 int64_t monotonic_ms() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -248,7 +252,10 @@ class InProcess : public Engine {
 
 Result<std::unique_ptr<Engine>> start_here(const Plugin& plugin, const LoadOptions& options,
                                            Ledger& ledger) {
-  SKEP_TRY_ASSIGN(host::CheckedFile file, host::CheckedFile::open(plugin.path, std::nullopt));
+  // Who asks for one process has a debugger in mind.
+  const bool debug = options.debug || plugin.mode == Mode::in_process;
+  SKEP_TRY_ASSIGN(host::CheckedFile file,
+                  host::CheckedFile::open(plugin.path, std::nullopt, load_by(debug)));
   auto* const ear = new Ear(ledger);  // for the life of the process, as the listener must
   SKEP_TRY_ASSIGN(std::unique_ptr<host::Instance> instance,
                   host::Instance::load(std::move(file), plugin.identity, *ear, options.shape));

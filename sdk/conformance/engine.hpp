@@ -112,5 +112,7 @@ Result<std::unique_ptr<Engine>> start_here(const Plugin& plugin, const LoadOptio
                                            Ledger& ledger);
 
 int64_t monotonic_ms();
+// What dlopen is given: the path itself for a debugger, else the sealed copy.
+host::CheckedFile::LoadBy load_by(bool debug);
 
 }  // namespace skep::conformance

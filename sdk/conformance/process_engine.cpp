@@ -28,12 +28,13 @@ class HelperProcess : public Engine, private host::HelperEvents {
 
   Status start(const Plugin& plugin, const LoadOptions& options) {
     SKEP_TRY_ASSIGN(const host::CheckedFile file,
-                    host::CheckedFile::open(plugin.path, std::nullopt));
+                    host::CheckedFile::open(plugin.path, std::nullopt, load_by(options.debug)));
     host::HelperOptions wanted;
     wanted.program = plugin.host_program;
     wanted.name = plugin.identity.id;
     wanted.log_level = SKEP_LOG_DEBUG;
     wanted.shape = options.shape;
+    wanted.debug = options.debug;
     wanted.limits.address_space_bytes = options.address_space_bytes;
     SKEP_TRY_ASSIGN(helper_, host::Helper::spawn(file, plugin.identity, wanted, *this));
     const bool told =
