@@ -41,8 +41,8 @@ Config Config::parse(const sdk::json& request) {
   const auto invalid = [](const std::string& text) { return sdk::Failure(SKEP_E_INVALID, text); };
   Config config;
   std::string log_program;
-  const sdk::json section = request.value("config", sdk::json::object());
-  if (!section.is_object()) throw invalid("config: not an object");
+  const sdk::json section = request.value("config", sdk::json());
+  if (!section.is_object()) throw invalid("config: missing or not an object");
   for (const auto& [name, value] : section.items()) {
     std::string* target = name == "address"       ? &config.address
                           : name == "namespace"   ? &config.space

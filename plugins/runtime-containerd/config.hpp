@@ -25,6 +25,7 @@ struct Config {
 
   // From configure's request. Throws Failure(SKEP_E_INVALID), naming the member.
   static Config parse(const sdk::json& request);
+  bool operator==(const Config&) const = default;
 };
 
 }  // namespace skep::containerd

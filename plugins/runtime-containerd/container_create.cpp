@@ -110,7 +110,7 @@ std::optional<json> Containers::existing(const json& request) {
   if (!is_ours(old, config_.node)) {
     throw Failure(SKEP_E_EXISTS, "the id " + id + " is in use by somebody else");
   }
-  if (request_of(old) != request) {
+  if (!asks_the_same(request_of(old), request)) {
     throw Failure(SKEP_E_EXISTS, "container " + id + " exists with other arguments");
   }
   tasks::GetRequest get;
@@ -148,7 +148,7 @@ std::optional<json> Containers::create_unless_remains(const json& request) {
   draft.under_lease.lease = Leases::name_for_container(draft.id);
   draft.leased = leases_.take_for_container(draft.id);
   try {
-    draft.image = images_.find(request.at("image").get<std::string>());
+    draft.image = images_.find(text_of(request, "image"));
     // One that a crashed create left behind serves as well, and tells of that crash.
     if (draft.leased.get()) await_cleaning({draft.id});
     prepare_snapshot(draft);

@@ -50,6 +50,13 @@ const char* state_name(types::Status status) {
   }
 }
 
+// Whose clock was first: ours, or that of containerd or the shim, which were told the same deadline
+// and answer in words of their own.
+bool ran_out_of_time(const RpcStatus& status) {
+  return status.code == RpcCode::deadline_exceeded ||
+         status.message.find("context deadline exceeded") != std::string::npos;
+}
+
 json ended(const std::string& cgroup, uint32_t exit_code, const google::protobuf::Timestamp& at) {
   return {{"exit_code", exit_code},
           {"finished_at", is_set(at) ? rfc3339(at) : now_rfc3339()},
@@ -168,7 +175,7 @@ void Containers::await_end(HeldPtr held, const std::string& id, int timeout_ms,
   const CallHandlePtr handle = rpc_.async<tasks::WaitResponse>(
       "/containerd.services.tasks.v1.Tasks/Wait", request, options,
       [held, on_timeout = std::move(on_timeout)](RpcStatus status, tasks::WaitResponse&) {
-        if (status.code == RpcCode::deadline_exceeded && on_timeout) return on_timeout();
+        if (ran_out_of_time(status) && on_timeout) return on_timeout();
         if (status.ok() || status.code == RpcCode::not_found) return held->reply(json::object());
         held->fail(status);
       });
@@ -264,7 +271,7 @@ void Containers::stop(HeldPtr held) {
 
 json Containers::signal(const json& request) {
   const std::string id = id_of(request);
-  const uint32_t number = parse_signal(request.at("signal").get<std::string>());
+  const uint32_t number = parse_signal(text_of(request, "signal"));
   record(id);
   tasks::KillRequest kill;
   kill.set_container_id(id);
@@ -305,7 +312,7 @@ void Containers::delete_task(const std::string& id, bool force) {
     auto waited =
         rpc_.begin<tasks::WaitResponse>("/containerd.services.tasks.v1.Tasks/Wait", wait, options);
     const RpcStatus over = waited.status();
-    if (over.code == RpcCode::deadline_exceeded) {
+    if (ran_out_of_time(over)) {
       throw Failure(SKEP_E_DEADLINE, "container " + id + " did not end after SIGKILL");
     }
     status = try_delete();
@@ -467,8 +474,10 @@ json Containers::list() {
 }
 
 json Containers::stats(const json& request) {
+  const json ids = request.value("ids", json());
+  if (!ids.is_array()) throw Failure(SKEP_E_INVALID, "ids: not a list");
   json all = json::array();
-  for (const json& id : request.at("ids")) {
+  for (const json& id : ids) {
     try {
       const json wanted = request_of(record(id.get<std::string>()));
       if (const auto usage = read_usage(cgroup_path(wanted))) {

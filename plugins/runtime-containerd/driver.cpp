@@ -80,10 +80,13 @@ class ContainerdDriver final : public sdk::Driver {
   json configure(const json& request);
   json probe(const json&);
   json restore(const json& request) {
-    session().containers.restore(request.at("id").get<std::string>());
+    session().containers.restore(id_of(request));
     return json::object();
   }
-  json restore_done(const json&) {
+  json restore_done(const json& request) {
+    if (!request.value("ids", json()).is_array()) {
+      throw Failure(SKEP_E_INVALID, "ids: not a list");
+    }
     session().containers.clean_up();
     return json::object();
   }
@@ -168,8 +171,12 @@ void ContainerdDriver::hold(Call call, Begin begin) {
 }
 
 json ContainerdDriver::configure(const json& request) {
-  if (session_) throw Failure(SKEP_E_EXISTS, "the driver is configured already");
-  session_ = std::make_unique<Session>(Config::parse(request),
+  Config config = Config::parse(request);
+  if (session_) {
+    if (session_->config == config) return json::object();
+    throw Failure(SKEP_E_EXISTS, "the driver is configured already, and otherwise");
+  }
+  session_ = std::make_unique<Session>(std::move(config),
                                        [this](int level, std::string text) { log(level, text); });
   session_->monitor.begin();
   session_->check_held();

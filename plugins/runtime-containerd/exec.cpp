@@ -6,9 +6,14 @@
 
 #include <google/protobuf/empty.pb.h>
 
+#include <algorithm>
+#include <array>
+#include <utility>
+
 #include "github.com/containerd/containerd/api/services/containers/v1/containers.pb.h"
 #include "github.com/containerd/containerd/api/services/tasks/v1/tasks.pb.h"
 #include "runtime-containerd/oci_spec.hpp"
+#include "runtime-containerd/record.hpp"
 #include "runtime-containerd/text.hpp"
 #include "runtime-containerd/user.hpp"
 
@@ -24,14 +29,25 @@ namespace {
 
 constexpr const char* process_type_url =
     "types.containerd.io/opencontainers/runtime-spec/1/Process";
-constexpr size_t windows_max = 4096;  // processes whose host never waited for them
+constexpr size_t known_max = 4096;  // processes whose host never waited for them
 
 template <class Request>
 Request for_process(const json& request) {
   Request message;
-  message.set_container_id(request.at("id").get<std::string>());
-  message.set_exec_id(request.at("exec_id").get<std::string>());
+  message.set_container_id(id_of(request));
+  message.set_exec_id(id_of(request, "exec_id"));
   return message;
+}
+
+// What create() knows; other members make no difference.
+constexpr std::array known_members{"id",          "exec_id", "argv",       "env",   "user",
+                                   "working_dir", "tty",     "privileged", "stdin", "stdout",
+                                   "stderr",      "rows",    "cols"};
+
+bool asks_the_same_process(const json& one, const json& other) {
+  return std::ranges::all_of(known_members, [&](const char* member) {
+    return one.value(member, json()) == other.value(member, json());
+  });
 }
 
 void throw_unless_running(const RpcStatus& status, const std::string& id) {
@@ -43,13 +59,39 @@ void throw_unless_running(const RpcStatus& status, const std::string& id) {
 
 }  // namespace
 
+std::optional<Execs::Known> Execs::known(const std::string& exec_id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = known_.find(exec_id);
+  return found == known_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void Execs::remember(const std::string& exec_id, Known process) {
+  const std::lock_guard lock(mutex_);
+  if (known_.size() >= known_max) known_.clear();
+  known_[exec_id] = std::move(process);
+}
+
 void Execs::forget(const std::string& exec_id) {
   const std::lock_guard lock(mutex_);
-  windows_.erase(exec_id);
+  known_.erase(exec_id);
+}
+
+std::optional<ProcessRecord> Execs::at_containerd(const json& request) {
+  const auto get = for_process<tasks::GetRequest>(request);
+  auto asked = rpc_.begin<tasks::GetResponse>("/containerd.services.tasks.v1.Tasks/Get", get);
+  const RpcStatus status = asked.status();
+  if (status.code == RpcCode::not_found) return std::nullopt;
+  throw_if_failed(status);
+  return asked.reply().process();
 }
 
 json Execs::create(const json& request) {
-  const std::string id = request.at("id").get<std::string>();
+  const std::string id = id_of(request);
+  const std::string exec_id = id_of(request, "exec_id");
+  if (const std::optional<Known> before = known(exec_id)) {
+    if (asks_the_same_process(before->request, request)) return json::object();
+    throw Failure(SKEP_E_EXISTS, "process " + exec_id + " exists with other arguments");
+  }
   tasks::GetRequest get;
   get.set_container_id(id);
   auto task = rpc_.begin<tasks::GetResponse>("/containerd.services.tasks.v1.Tasks/Get", get);
@@ -82,16 +124,39 @@ json Execs::create(const json& request) {
   exec.set_terminal(tty);
   exec.mutable_spec()->set_type_url(process_type_url);
   exec.mutable_spec()->set_value(exec_process(request, spec, user).dump());
-  auto made = rpc_.begin<Empty>("/containerd.services.tasks.v1.Tasks/Exec", exec);
-  throw_unless_running(made.status(), id);
-  const std::lock_guard lock(mutex_);
-  if (windows_.size() >= windows_max) windows_.clear();
-  windows_[exec.exec_id()] = {};
+  const auto make = [&] {
+    auto made = rpc_.begin<Empty>("/containerd.services.tasks.v1.Tasks/Exec", exec);
+    return made.status();
+  };
+  RpcStatus status = make();
+  bool started = false;
+  if (status.code == RpcCode::already_exists) {
+    // Made by a driver that was killed since. What was not started is made anew, so that it has the
+    // arguments of this request; what was started has had them.
+    const std::optional<ProcessRecord> earlier = at_containerd(request);
+    started = earlier && earlier->status() != types::CREATED;
+    if (!started) {
+      auto deleted =
+          rpc_.begin<tasks::DeleteResponse>("/containerd.services.tasks.v1.Tasks/DeleteProcess",
+                                            for_process<tasks::DeleteProcessRequest>(request));
+      const RpcStatus gone = deleted.status();
+      if (gone.code != RpcCode::not_found) throw_if_failed(gone);
+      status = make();
+    }
+  }
+  if (!started) throw_unless_running(status, id);
+  remember(exec_id, {request, started, 0, 0});
   return json::object();
 }
 
 json Execs::start(const json& request) {
   const auto start = for_process<tasks::StartRequest>(request);
+  std::optional<Known> process = known(start.exec_id());
+  if (!process || process->started) {
+    // Repeated, perhaps because the answer was lost with the driver.
+    const std::optional<ProcessRecord> there = at_containerd(request);
+    if (there && there->status() != types::CREATED) return {{"pid", there->pid()}};
+  }
   auto started =
       rpc_.begin<tasks::StartResponse>("/containerd.services.tasks.v1.Tasks/Start", start);
   const RpcStatus status = started.status();
@@ -105,17 +170,19 @@ json Execs::start(const json& request) {
     if (says_not_executable(text)) throw Failure(SKEP_E_INVALID, text);
     throw_if_failed({status.code, text});
   }
-  Window window;
   {
     const std::lock_guard lock(mutex_);
-    window = windows_[start.exec_id()];
-    windows_[start.exec_id()].running = true;
+    const auto remembered = known_.find(start.exec_id());
+    if (remembered != known_.end()) {
+      remembered->second.started = true;
+      process = remembered->second;  // with the size that came meanwhile
+    }
   }
-  if (window.rows > 0) {
+  if (process && process->rows > 0) {
     resize({{"id", start.container_id()},
             {"exec_id", start.exec_id()},
-            {"rows", window.rows},
-            {"cols", window.cols}});
+            {"rows", process->rows},
+            {"cols", process->cols}});
   }
   return {{"pid", started.reply().pid()}};
 }
@@ -126,10 +193,10 @@ json Execs::resize(const json& request) {
   message.set_height(request.at("rows").get<uint32_t>());
   {
     const std::lock_guard lock(mutex_);
-    const auto known = windows_.find(message.exec_id());
-    if (known != windows_.end() && !known->second.running) {
-      known->second.rows = message.height();
-      known->second.cols = message.width();
+    const auto process = known_.find(message.exec_id());
+    if (process != known_.end() && !process->second.started) {
+      process->second.rows = message.height();
+      process->second.cols = message.width();
       return json::object();
     }
   }
@@ -167,7 +234,7 @@ json Execs::close_stdin(const json& request) {
 
 json Execs::signal(const json& request) {
   auto message = for_process<tasks::KillRequest>(request);
-  message.set_signal(parse_signal(request.at("signal").get<std::string>()));
+  message.set_signal(parse_signal(text_of(request, "signal")));
   auto sent = rpc_.begin<Empty>("/containerd.services.tasks.v1.Tasks/Kill", message);
   throw_unless_running(sent.status(), message.container_id());
   return json::object();

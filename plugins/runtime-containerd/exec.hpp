@@ -7,6 +7,7 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "runtime-containerd/containers.hpp"
@@ -27,17 +28,23 @@ class Execs {
   sdk::json signal(const sdk::json& request);
 
  private:
-  struct Window {
-    bool running = false;
+  // What this driver remembers of a process until it was waited for. One that it has forgotten,
+  // with the driver's restart, is asked for at containerd.
+  struct Known {
+    sdk::json request;
+    bool started = false;
     uint32_t rows = 0;
     uint32_t cols = 0;
   };
+  std::optional<Known> known(const std::string& exec_id);
+  void remember(const std::string& exec_id, Known process);
   void forget(const std::string& exec_id);
+  std::optional<ProcessRecord> at_containerd(const sdk::json& request);
 
   Rpc& rpc_;
   Containers& containers_;
   std::mutex mutex_;
-  std::map<std::string, Window> windows_;  // guarded by mutex_; of processes not yet waited for
+  std::map<std::string, Known> known_;  // guarded by mutex_
 };
 
 }  // namespace skep::containerd

@@ -13,6 +13,7 @@
 #include "github.com/containerd/containerd/api/services/content/v1/content.pb.h"
 #include "github.com/containerd/containerd/api/services/images/v1/images.pb.h"
 #include "google/protobuf/empty.pb.h"
+#include "runtime-containerd/record.hpp"
 #include "runtime-containerd/text.hpp"
 
 namespace skep::containerd {
@@ -103,7 +104,7 @@ void Images::poll(std::shared_ptr<Progress> progress) {
 }
 
 void Images::pull(HeldPtr held) {
-  const std::string reference = normalise_reference(held->request().at("image").get<std::string>());
+  const std::string reference = normalise_reference(text_of(held->request(), "image"));
   cri::PullImageRequest request;
   request.mutable_image()->set_image(reference);
   const json auth = held->request().value("auth", json::object());
@@ -240,7 +241,7 @@ json Images::describe(const Known& known) {
 }
 
 json Images::inspect(const json& request) {
-  return describe(find(request.at("image").get<std::string>()));
+  return describe(find(text_of(request, "image")));
 }
 
 json Images::list() {
@@ -250,7 +251,7 @@ json Images::list() {
 }
 
 json Images::remove(const json& request) {
-  const std::string reference = request.at("image").get<std::string>();
+  const std::string reference = text_of(request, "image");
   const std::string name = normalise_reference(reference);
   const Known known = find(reference);
   const bool by_id = known.facts->id == name;

@@ -20,8 +20,12 @@ inline constexpr const char* node_label = "io.skep.node";
 inline constexpr const char* image_id_label = "io.skep.image-id";
 inline constexpr const char* request_extension = "io.skep/spec";
 
-// The member "id". Throws Failure(SKEP_E_INVALID) when it is empty or too long.
-std::string id_of(const sdk::json& request);
+// A member that has to be a text. Throws Failure(SKEP_E_INVALID) that names it.
+std::string text_of(const sdk::json& request, const char* member);
+// A member that names an object: 1 to 128 bytes, else as text_of.
+std::string id_of(const sdk::json& request, const char* member = "id");
+// Whether two create requests ask for the same container.
+bool asks_the_same(const sdk::json& one, const sdk::json& other);
 // The request that the container was created with; an empty object when it is not there.
 sdk::json request_of(const ContainerRecord& record);
 // Whether this node's driver made it.

@@ -13,7 +13,6 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <optional>
 #include <system_error>
 #include <thread>
@@ -38,14 +37,10 @@ struct Shim {
 
 // The container whose shim this is; nothing when it is another program or another containerd's.
 std::optional<std::string> container_of(pid_t pid, const Config& config) {
+  // By the stream's own functions: a stream iterator throws when the process ends meanwhile.
   std::ifstream file("/proc/" + std::to_string(pid) + "/cmdline");
-  const std::string line((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   std::vector<std::string> words;
-  for (size_t at = 0; at < line.size();) {
-    const size_t end = std::min(line.find('\0', at), line.size());
-    words.push_back(line.substr(at, end - at));
-    at = end + 1;
-  }
+  for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
   if (words.empty() || !fs::path(words[0]).filename().string().starts_with("containerd-shim")) {
     return std::nullopt;
   }

@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <functional>
 #include <thread>
 
 #include "tests/integration/runtime_plugin/world.hpp"
@@ -92,6 +93,36 @@ TEST_CASE("containerd dies and comes back under running containers, and nothing 
                [&](const json& e) { return e.at("type") == "exit" && e.value("id", "") == stays; });
   remove(*plugin, stays);
   remove(*plugin, ends);
+}
+
+TEST_CASE("what a pull had unpacked when containerd died goes after the next restore") {
+  World& world = World::get();
+  const SlowRegistry registry;
+  auto plugin = world.plugin();
+  const OperationPtr pull =
+      plugin->begin(plugin->images->pull, {{"image", registry.image("cut-3-40-100000")}});
+  const std::string ctr = "ctr -a " + world.folder() + "/c.sock -n k8s.io ";
+  const auto unpacking = [&] {
+    return world.shell(ctr + "snapshots ls").find("extract-") != std::string::npos;
+  };
+  const auto until = [](const std::function<bool()>& holds) {
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (!holds()) {
+      REQUIRE(std::chrono::steady_clock::now() < deadline);
+      std::this_thread::sleep_for(20ms);
+    }
+  };
+  until(unpacking);
+  world.kill_containerd();
+  CHECK(pull->finish().status == SKEP_E_UNAVAILABLE);
+  plugin.reset();
+  world.start_containerd();
+  REQUIRE(unpacking());
+
+  plugin = world.plugin();
+  CHECK(plugin->call(plugin->base->restore_done, {{"ids", json::array()}}).ok());
+  until([&] { return !unpacking(); });
+  CHECK(world.shell(ctr + "leases ls").find("io.skep.node") == std::string::npos);
 }
 
 TEST_CASE("a container whose shim was killed is told as lost, and by which life of the machine") {

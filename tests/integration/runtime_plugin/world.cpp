@@ -161,6 +161,32 @@ std::string World::log_of(const std::string& id) const {
   return text.str();
 }
 
+SlowRegistry::SlowRegistry() {
+  std::array<int, 2> pipe{};
+  if (pipe2(pipe.data(), O_CLOEXEC) != 0) throw std::runtime_error("pipe2 failed");
+  process_ = fork();
+  if (process_ == 0) {
+    dup2(pipe[1], 1);
+    execlp("python3", "python3", SKEP_TEST_REGISTRY, "4000000", nullptr);
+    _exit(127);
+  }
+  close(pipe[1]);
+  std::array<char, 16> line{};
+  const ssize_t got = read(pipe[0], line.data(), line.size());
+  close(pipe[0]);
+  if (got <= 0) throw std::runtime_error("the registry did not start");
+  port_.assign(line.data(), static_cast<size_t>(got - 1));
+}
+
+SlowRegistry::~SlowRegistry() {
+  kill(process_, SIGKILL);
+  waitpid(process_, nullptr, 0);
+}
+
+std::string SlowRegistry::image(const std::string& name) const {
+  return "127.0.0.1:" + port_ + "/" + name + ":1";
+}
+
 std::string run(World& world, Plugin& plugin, const std::string& script) {
   const std::string id = world.new_id();
   Outcome outcome = plugin.call(plugin.runtime->create, world.request(id, script));

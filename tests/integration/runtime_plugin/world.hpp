@@ -49,6 +49,21 @@ class World {
   int next_ = 0;
 };
 
+// A slow registry on loopback (conformance/registry.py), for as long as the object lives.
+class SlowRegistry {
+ public:
+  SlowRegistry();
+  ~SlowRegistry();
+  SlowRegistry(const SlowRegistry&) = delete;
+  SlowRegistry& operator=(const SlowRegistry&) = delete;
+  // The reference of one of its images, which it makes up from the name.
+  std::string image(const std::string& name) const;
+
+ private:
+  pid_t process_ = -1;
+  std::string port_;
+};
+
 // Creates and starts `sh -c SCRIPT`; the id.
 std::string run(World& world, Plugin& plugin, const std::string& script);
 void remove(Plugin& plugin, const std::string& id);
