@@ -6,9 +6,9 @@
 // and forwarding all belong to the network namespace of the process that loaded the driver.
 //
 // State: the book in networks.hpp, rebuilt from handles by restore(); and the kernel, which
-// outlives us. The near end's name is computed from the endpoint's id, so leave() works without any
-// memory, and restore_done() can tell what nobody owns: ports of our bridge whose name no endpoint
-// has.
+// outlives us. The near end's name is computed from the endpoint's id, and a bridge that we made is
+// marked and has its network's id as alias; so leave() and remove() work without any memory, and
+// restore_done() can tell what nobody owns.
 //
 // Order: `shape_` serialises what makes and ends networks; endpoints need only the book's lock.
 // SPDX-License-Identifier: Apache-2.0
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -60,6 +61,7 @@ struct Config {
   Subnet subnet;
   std::string bridge;
   uint32_t mtu = 0;
+  bool operator==(const Config&) const = default;
 };
 
 // A short name for an id: prefix and 48 bits of FNV-1a. 300 endpoints collide with a chance of
@@ -77,10 +79,29 @@ std::string port_name(const std::string& endpoint) {
   return short_name("skv", endpoint);
 }
 
-void check_id(const std::string& id, const char* member) {
+// The alias of a network's bridge.
+std::string alias_of(const std::string& network) {
+  return "skep:" + network;
+}
+
+// A member that names an object.
+std::string id_of(const json& request, const char* member) {
+  const auto found = request.find(member);
+  if (found == request.end()) throw Failure(SKEP_E_INVALID, std::string(member) + ": missing");
+  if (!found->is_string()) throw Failure(SKEP_E_INVALID, std::string(member) + ": not a text");
+  std::string id = found->get<std::string>();
   if (id.empty() || id.size() > SKEP_ID_MAX) {
     throw Failure(SKEP_E_INVALID, std::string(member) + " must have 1 to 128 bytes");
   }
+  return id;
+}
+
+// A member that may be absent; empty then.
+std::string text_of(const json& object, const char* member) {
+  const auto found = object.find(member);
+  if (found == object.end()) return {};
+  if (!found->is_string()) throw Failure(SKEP_E_INVALID, std::string(member) + ": not a text");
+  return found->get<std::string>();
 }
 
 void check_interface_name(const std::string& name, const char* member) {
@@ -163,11 +184,17 @@ class BridgeDriver : public sdk::Driver {
   json probe(const json&);
   json restore(const json& request);
   json restore_done(const json& request);
-  json drain(const json&) { return json::object(); }
+  json drain(const json&) {
+    draining_ = true;
+    return json::object();
+  }
   json shutdown(const json&) { return json::object(); }
   json dump(const json&);
 
-  json create(const json& request);
+  json create(const json& request) {
+    refuse_when_draining();
+    return make_network(request);
+  }
   json remove(const json& request);
   json endpoint_create(const json& request);
   json endpoint_remove(const json& request);
@@ -185,14 +212,20 @@ class BridgeDriver : public sdk::Driver {
   };
 
   Node& node();
+  void refuse_when_draining() const {
+    if (draining_) throw Failure(SKEP_E_UNAVAILABLE, "net-bridge takes no new operations");
+  }
+  json make_network(const json& request);
   NetworkEntry network_entry(const json& request);
-  void raise(const NetworkEntry& network);  // under shape_
-  void apply_firewall();                    // under shape_
+  void raise(const NetworkEntry& network);     // under shape_
+  void apply_firewall();                       // under shape_
+  void remove_bridge(const LinkInfo& bridge);  // under shape_
   json endpoint_reply(const EndpointEntry& endpoint);
   void plug_in(const EndpointEntry& endpoint);
   bool joined(const EndpointEntry& endpoint, const std::string& interface, Netlink& inside);
 
   std::unique_ptr<Node> node_;  // set once, by configure
+  std::atomic<bool> draining_ = false;
   std::mutex shape_;
   Networks networks_;
 };
@@ -203,12 +236,26 @@ BridgeDriver::Node& BridgeDriver::node() {
 }
 
 json BridgeDriver::configure(const json& request) {
-  const json settings = request.value("config", json::object());
+  const json settings = request.value("config", json());
+  if (!settings.is_object()) throw Failure(SKEP_E_INVALID, "config: missing or not an object");
+  for (const auto& [name, value] : settings.items()) {
+    if (name != "subnet" && name != "bridge" && name != "mtu") {
+      throw Failure(SKEP_E_INVALID, "config." + name + ": unknown member");
+    }
+    if (name == "mtu" && !value.is_number_integer()) {
+      throw Failure(SKEP_E_INVALID, "config.mtu: not an integer");
+    }
+  }
   Config config;
-  config.subnet = checked_subnet(settings.value("subnet", "172.30.0.0/16"));
-  config.bridge = settings.value("bridge", "skep0");
+  config.subnet =
+      checked_subnet(settings.contains("subnet") ? text_of(settings, "subnet") : "172.30.0.0/16");
+  config.bridge = settings.contains("bridge") ? text_of(settings, "bridge") : "skep0";
   check_interface_name(config.bridge, "bridge");
   config.mtu = checked_mtu(settings.value("mtu", int64_t{1500}));
+  if (node_) {
+    if (node_->config == config) return json::object();
+    throw Failure(SKEP_E_EXISTS, "net-bridge is configured already, and otherwise");
+  }
   node_ = std::unique_ptr<Node>(new Node{config, {}, {}});
   return json::object();
 }
@@ -224,14 +271,13 @@ json BridgeDriver::probe(const json&) {
 
 NetworkEntry BridgeDriver::network_entry(const json& request) {
   NetworkEntry entry;
-  entry.id = request.at("network").get<std::string>();
-  check_id(entry.id, "network");
+  entry.id = id_of(request, "network");
   const Config& config = node().config;
-  const std::string subnet = request.value("subnet", "");
+  const std::string subnet = text_of(request, "subnet");
   entry.subnet = subnet.empty() ? config.subnet : checked_subnet(subnet);
   // The configured bridge is for the configured subnet; a further network gets a bridge of its own.
   entry.device = entry.subnet == config.subnet ? config.bridge : short_name("skb", entry.id);
-  const std::string gateway = request.value("gateway", "");
+  const std::string gateway = text_of(request, "gateway");
   entry.gateway = gateway.empty() ? entry.subnet.first + 1 : checked_address(gateway, "gateway");
   if (!entry.subnet.contains(entry.gateway) || entry.gateway == entry.subnet.first ||
       entry.gateway == entry.subnet.last()) {
@@ -245,7 +291,8 @@ NetworkEntry BridgeDriver::network_entry(const json& request) {
 
 void BridgeDriver::raise(const NetworkEntry& network) {
   Netlink& netlink = node().netlink;
-  const int bridge = netlink.make_bridge(network.device, mac_of(network.gateway), network.mtu);
+  const int bridge = netlink.make_bridge(network.device, mac_of(network.gateway), network.mtu,
+                                         alias_of(network.id));
   netlink.add_address(bridge,
                       to_text(network.gateway) + "/" + std::to_string(network.subnet.prefix));
   switch_forwarding_on();
@@ -260,7 +307,7 @@ void BridgeDriver::apply_firewall() {
   node().firewall.apply(rules);
 }
 
-json BridgeDriver::create(const json& request) {
+json BridgeDriver::make_network(const json& request) {
   const NetworkEntry entry = network_entry(request);
   const std::lock_guard lock(shape_);
   // Whatever is there already is not ours to take away when something fails.
@@ -286,16 +333,31 @@ json BridgeDriver::create(const json& request) {
           {"device", entry.device}};
 }
 
+// With the ports that endpoints nobody remembers have left on it.
+void BridgeDriver::remove_bridge(const LinkInfo& bridge) {
+  Netlink& netlink = node().netlink;
+  for (const LinkInfo& port : netlink.ports(bridge.index)) {
+    if (port.name.starts_with("skv")) netlink.remove_link(port.name);
+  }
+  netlink.remove_link(bridge.name);
+}
+
 json BridgeDriver::remove(const json& request) {
   const std::lock_guard lock(shape_);
-  const std::optional<NetworkEntry> gone =
-      networks_.remove(request.at("network").get<std::string>());
-  if (!gone) return json::object();
+  const std::string id = id_of(request, "network");
+  const std::optional<NetworkEntry> gone = networks_.remove(id);
   try {
-    node().netlink.remove_link(gone->device);
+    if (gone) {
+      const std::optional<LinkInfo> bridge = node().netlink.link(gone->device);
+      if (bridge) remove_bridge(*bridge);
+    }
+    // One that was never restored is known by its mark alone.
+    for (const LinkInfo& bridge : node().netlink.own_bridges()) {
+      if (bridge.alias == alias_of(id)) remove_bridge(bridge);
+    }
     apply_firewall();
   } catch (const Failure&) {
-    networks_.add(*gone);  // so that a second try finds it
+    if (gone) networks_.add(*gone);  // so that a second try finds it
     throw;
   }
   return json::object();
@@ -317,21 +379,20 @@ json BridgeDriver::endpoint_reply(const EndpointEntry& endpoint) {
 }
 
 json BridgeDriver::endpoint_create(const json& request) {
-  const std::string id = request.at("endpoint").get<std::string>();
-  check_id(id, "endpoint");
+  refuse_when_draining();
+  const std::string id = id_of(request, "endpoint");
   std::optional<uint32_t> wanted;
-  if (const std::string address = request.value("address", ""); !address.empty()) {
+  if (const std::string address = text_of(request, "address"); !address.empty()) {
     wanted = checked_address(address, "address");
   }
-  return endpoint_reply(networks_.add_endpoint(request.at("network").get<std::string>(), id, wanted,
-                                               request.value("mac", "")));
+  return endpoint_reply(
+      networks_.add_endpoint(id_of(request, "network"), id, wanted, text_of(request, "mac")));
 }
 
 json BridgeDriver::endpoint_remove(const json& request) {
   // A port that was never left would keep the address alive on the bridge.
-  node().netlink.remove_link(port_name(request.at("endpoint").get<std::string>()));
-  networks_.remove_endpoint(request.at("network").get<std::string>(),
-                            request.at("endpoint").get<std::string>());
+  node().netlink.remove_link(port_name(id_of(request, "endpoint")));
+  networks_.remove_endpoint(id_of(request, "network"), id_of(request, "endpoint"));
   return json::object();
 }
 
@@ -343,13 +404,15 @@ bool BridgeDriver::joined(const EndpointEntry& endpoint, const std::string& inte
 }
 
 json BridgeDriver::join(const json& request) {
-  const std::string network_id = request.at("network").get<std::string>();
+  refuse_when_draining();
+  const std::string network_id = id_of(request, "network");
   const std::string interface = request.value("interface", "eth0");
   check_interface_name(interface, "interface");
-  const EndpointEntry endpoint =
-      networks_.require_endpoint(network_id, request.at("endpoint").get<std::string>());
+  const EndpointEntry endpoint = networks_.require_endpoint(network_id, id_of(request, "endpoint"));
   const NetworkEntry network = networks_.require_network(network_id);
-  const NamespaceFile netns(request.at("netns").get<std::string>());
+  const std::string path = text_of(request, "netns");
+  if (path.empty()) throw Failure(SKEP_E_INVALID, "netns: missing");
+  const NamespaceFile netns(path);
   Netlink inside(netns.descriptor());
   Netlink& outside = node().netlink;
 
@@ -384,14 +447,13 @@ json BridgeDriver::join(const json& request) {
 }
 
 json BridgeDriver::leave(const json& request) {
-  node().netlink.remove_link(port_name(request.at("endpoint").get<std::string>()));
+  node().netlink.remove_link(port_name(id_of(request, "endpoint")));
   return json::object();
 }
 
 json BridgeDriver::check(const json& request) {
-  const std::string network_id = request.at("network").get<std::string>();
-  const EndpointEntry endpoint =
-      networks_.require_endpoint(network_id, request.at("endpoint").get<std::string>());
+  const std::string network_id = id_of(request, "network");
+  const EndpointEntry endpoint = networks_.require_endpoint(network_id, id_of(request, "endpoint"));
   const NetworkEntry network = networks_.require_network(network_id);
   json drift = json::array();
   const std::optional<LinkInfo> bridge = node().netlink.link(network.device);
@@ -447,10 +509,14 @@ void BridgeDriver::plug_in(const EndpointEntry& endpoint) {
 }
 
 json BridgeDriver::restore(const json& request) {
-  const json& handle = request.at("handle");
+  const json handle = request.value("handle", json());
+  const std::string id = id_of(request, "id");
+  // Its answer never reached the host: whatever there is of it goes when it is asked for again, or
+  // removed, by its id.
+  if (handle.is_null()) throw Failure(SKEP_E_NOTFOUND, "nothing is known of " + id);
   if (!handle.is_object() || handle.value("version", 0) != handle_version) {
-    throw Failure(SKEP_E_PRECONDITION, "the handle of " + request.at("id").get<std::string>() +
-                                           " is of a version that this driver does not know");
+    throw Failure(SKEP_E_PRECONDITION,
+                  "the handle of " + id + " is of a version that this driver does not know");
   }
   if (handle.contains("endpoint")) {
     const EndpointEntry endpoint = networks_.add_endpoint(
@@ -461,12 +527,14 @@ json BridgeDriver::restore(const json& request) {
     return json::object();
   }
   // A network: bridge and rules are made again if the machine was restarted meanwhile.
-  create(handle);
+  make_network(handle);
   return json::object();
 }
 
 json BridgeDriver::restore_done(const json& request) {
-  const auto ids = request.at("ids").get<std::set<std::string>>();
+  const json named = request.value("ids", json());
+  if (!named.is_array()) throw Failure(SKEP_E_INVALID, "ids: not a list");
+  const auto ids = named.get<std::set<std::string>>();
   const std::lock_guard lock(shape_);
   std::set<std::string> ports;
   for (const EndpointEntry& endpoint : networks_.endpoints()) {
@@ -476,8 +544,10 @@ json BridgeDriver::restore_done(const json& request) {
   // Handles may have been lost between an endpoint's creation and its storing: a named id keeps its
   // port.
   for (const std::string& id : ids) ports.insert(port_name(id));
-  std::set<std::string> devices = {node().config.bridge};
-  for (const NetworkEntry& network : networks_.networks()) devices.insert(network.device);
+  std::set<std::string> known;
+  for (const NetworkEntry& network : networks_.networks()) known.insert(network.device);
+  std::set<std::string> devices = known;
+  devices.insert(node().config.bridge);
   for (const std::string& device : devices) {
     const std::optional<LinkInfo> bridge = node().netlink.link(device);
     if (!bridge || bridge->kind != "bridge") continue;
@@ -488,6 +558,15 @@ json BridgeDriver::restore_done(const json& request) {
       }
     }
   }
+  std::set<std::string> aliases;
+  for (const std::string& id : ids) aliases.insert(alias_of(id));
+  for (const LinkInfo& bridge : node().netlink.own_bridges()) {
+    if (known.contains(bridge.name)) continue;
+    if (aliases.contains(bridge.alias)) continue;
+    log(SKEP_LOG_INFO, "bridge " + bridge.name + " belongs to no network and is removed");
+    remove_bridge(bridge);
+  }
+  apply_firewall();
   return json::object();
 }
 

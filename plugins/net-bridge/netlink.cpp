@@ -67,6 +67,10 @@ Address parse(const std::string& text, int family) {
   return Address(address);
 }
 
+// The group of links that says that this driver made it ("sk"): the kernel sets it together with
+// making the link, so that a crash can't come between.
+constexpr uint32_t own_group = 0x736b;
+
 LinkInfo describe(rtnl_link* link) {
   LinkInfo info;
   info.index = rtnl_link_get_ifindex(link);
@@ -79,6 +83,8 @@ LinkInfo describe(rtnl_link* link) {
   info.master = rtnl_link_get_master(link);
   info.up = (rtnl_link_get_flags(link) & IFF_UP) != 0;
   info.mtu = rtnl_link_get_mtu(link);
+  info.ours = rtnl_link_get_group(link) == own_group;
+  if (const char* alias = rtnl_link_get_ifalias(link)) info.alias = alias;
   return info;
 }
 
@@ -130,7 +136,7 @@ std::optional<LinkInfo> Netlink::link(const std::string& name) {
   return describe(found);
 }
 
-std::vector<LinkInfo> Netlink::ports(int bridge) {
+std::vector<LinkInfo> Netlink::links() {
   const std::lock_guard lock(mutex_);
   nl_cache* list = nullptr;
   require(rtnl_link_alloc_cache(socket_.get(), AF_UNSPEC, &list), "the list of links");
@@ -138,19 +144,32 @@ std::vector<LinkInfo> Netlink::ports(int bridge) {
   std::vector<LinkInfo> found;
   for (nl_object* entry = nl_cache_get_first(list); entry != nullptr;
        entry = nl_cache_get_next(entry)) {
-    LinkInfo info = describe(reinterpret_cast<rtnl_link*>(entry));
-    if (info.master == bridge) found.push_back(std::move(info));
+    found.push_back(describe(reinterpret_cast<rtnl_link*>(entry)));
   }
   return found;
 }
 
-int Netlink::make_bridge(const std::string& name, const std::string& mac, uint32_t mtu) {
+std::vector<LinkInfo> Netlink::ports(int bridge) {
+  std::vector<LinkInfo> found = links();
+  std::erase_if(found, [bridge](const LinkInfo& info) { return info.master != bridge; });
+  return found;
+}
+
+std::vector<LinkInfo> Netlink::own_bridges() {
+  std::vector<LinkInfo> found = links();
+  std::erase_if(found, [](const LinkInfo& info) { return info.kind != "bridge" || !info.ours; });
+  return found;
+}
+
+int Netlink::make_bridge(const std::string& name, const std::string& mac, uint32_t mtu,
+                         const std::string& alias) {
   std::optional<LinkInfo> existing = link(name);
   if (!existing) {
     const std::lock_guard lock(mutex_);
     const Link bridge(checked(rtnl_link_bridge_alloc()));
     rtnl_link_set_name(bridge.get(), name.c_str());
     rtnl_link_set_mtu(bridge.get(), mtu);
+    rtnl_link_set_group(bridge.get(), own_group);
     // A bridge with a MAC of its own keeps it; else it would change with each port.
     const Address address = parse(mac, AF_LLC);
     rtnl_link_set_addr(bridge.get(), address.get());
@@ -161,6 +180,14 @@ int Netlink::make_bridge(const std::string& name, const std::string& mac, uint32
   if (!existing) throw Failure(SKEP_E_INTERNAL, "the bridge " + name + " vanished");
   if (existing->kind != "bridge") {
     throw Failure(SKEP_E_EXISTS, "a link named " + name + " exists and is no bridge");
+  }
+  if (existing->ours && existing->alias != alias) {
+    const std::lock_guard lock(mutex_);
+    const Link bridge(checked(rtnl_link_alloc()));
+    const Link change(checked(rtnl_link_alloc()));
+    rtnl_link_set_ifindex(bridge.get(), existing->index);
+    rtnl_link_set_ifalias(change.get(), alias.c_str());
+    require(rtnl_link_change(socket_.get(), bridge.get(), change.get(), 0), "the alias of " + name);
   }
   set_up(existing->index);
   return existing->index;

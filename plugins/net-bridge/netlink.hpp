@@ -27,6 +27,8 @@ struct LinkInfo {
   int master = 0;    // index of the bridge it is a port of, 0: none
   bool up = false;
   uint32_t mtu = 0;
+  bool ours = false;  // made by this driver
+  std::string alias;  // a text of its maker's
 };
 
 // Both ends of a pair; the far one is made inside the namespace `netns`.
@@ -51,9 +53,13 @@ class Netlink {
 
   std::optional<LinkInfo> link(const std::string& name);
   std::vector<LinkInfo> ports(int bridge);
+  // Bridges that make_bridge() made, whoever called it, in whichever process.
+  std::vector<LinkInfo> own_bridges();
 
   // An up bridge with a fixed MAC; takes over one that exists, and refuses another kind of link.
-  int make_bridge(const std::string& name, const std::string& mac, uint32_t mtu);
+  // One that it makes is marked as ours, and gets the alias.
+  int make_bridge(const std::string& name, const std::string& mac, uint32_t mtu,
+                  const std::string& alias);
   // The near end is up at once, the far one is not. EXISTS when `name` or `peer_name` is taken.
   void make_veth(const VethRequest& request);
   // Gone already is success.
@@ -69,6 +75,8 @@ class Netlink {
   struct Close {
     void operator()(nl_sock* socket) const;
   };
+  std::vector<LinkInfo> links();
+
   std::mutex mutex_;
   std::unique_ptr<nl_sock, Close> socket_;
 };
