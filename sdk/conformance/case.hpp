@@ -75,6 +75,10 @@ class Kind {
   virtual std::vector<Step> life(const Driver& driver) const = 0;
   // {"id", "handle", ...} for an object at this moment; `done` are the ups done so far.
   virtual json restore_request(const Object& object, const std::vector<std::string>& done) const;
+  // All that the host restores of the object, in order, and names at the end; for a kind whose
+  // objects hold further ones with handles of their own. Usually restore_request() alone.
+  virtual std::vector<json> restore_requests(const Object& object,
+                                             const std::vector<std::string>& done) const;
   // Another request for the first step: the same id with other arguments, which must be refused
   // with EXISTS; null when the kind has no such thing.
   virtual json altered(const Object& object) const = 0;

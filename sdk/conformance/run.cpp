@@ -40,6 +40,11 @@ json Kind::restore_request(const Object& object, const std::vector<std::string>&
   return {{"id", object.id}, {"handle", object.handle}};
 }
 
+std::vector<json> Kind::restore_requests(const Object& object,
+                                         const std::vector<std::string>& done) const {
+  return {restore_request(object, done)};
+}
+
 std::vector<std::string> Kind::left_over(Run&, Driver&) const {
   return {};
 }

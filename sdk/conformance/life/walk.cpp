@@ -85,11 +85,13 @@ Status Walk::restart(Driver& driver) {
   SKEP_TRY(run_->ok(driver.configure()));
   std::vector<std::string> ids;
   if (known_) {
-    ids.push_back(object_.id);
-    const Outcome restored = driver.restore(restore_request());
-    // The host may know an object whose first step never came through, or whose last one did.
-    SKEP_TRY(run_->that(restored.ok() || restored.status == SKEP_E_NOTFOUND, "success or NOTFOUND",
-                        described(restored), restored));
+    for (const json& request : run_->kind().restore_requests(object_, done_)) {
+      ids.push_back(request.at("id").get<std::string>());
+      const Outcome restored = driver.restore(request);
+      // The host may know an object whose first step never came through, or whose last one did.
+      SKEP_TRY(run_->that(restored.ok() || restored.status == SKEP_E_NOTFOUND,
+                          "success or NOTFOUND", described(restored), restored));
+    }
   }
   SKEP_TRY(run_->ok(driver.restore_done(ids)));
   SKEP_TRY(driver.until_ready());
