@@ -13,6 +13,7 @@
 
 #include "skep/cpp/driver.hpp"
 #include "skep/lb.h"
+#include "skep/network.h"
 #include "skep/volume.h"
 
 namespace skep::sdk::test {
