@@ -12,6 +12,8 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -70,6 +72,8 @@ class Folder {
     return folder;
   }
   const std::string& path() const { return path_; }
+  // Where the book of a folder that is kept lies; empty for a scratch one.
+  std::string book_file() const { return goes_ ? "" : path_ + "/objects"; }
   // What is mounted there is somebody's data: then nothing is removed, and the sentence says so.
   Status leave() const {
     if (!goes_) return {};
@@ -143,6 +147,7 @@ class Console {
 
   // An error when the driver does not come up in the first place.
   Result<int> run() {
+    SKEP_TRY(read_book());
     file_state_ = state_of(plugin_.path);
     const Status started = start();
     while (started && one_line()) {
@@ -341,12 +346,30 @@ class Console {
       return complain("error: no answer, not even to the cancel; \"restart\" starts it anew");
     }
     show(outcome);
-    if (outcome.ok()) book_.saw(*called.operation, called.request, outcome.reply_text);
+    if (outcome.ok()) note(*called.operation, called.request, outcome.reply_text);
     const bool ended_as_asked = was_cancelled && outcome.status == SKEP_E_CANCELLED;
     if (called.has_to_fail == outcome.ok() && !ended_as_asked) {
       ++failures_;
       if (called.has_to_fail) say("error: it should have failed");
     }
+  }
+  void note(const host::Operation& operation, const std::string& request,
+            const std::string& reply) {
+    book_.saw(operation, request, reply);
+    if (folder_.book_file().empty()) return;
+    std::ofstream file(folder_.book_file(), std::ios::trunc);
+    file << book_.to_text() << std::flush;
+    if (!file) complain("error: " + folder_.book_file() + " can't be written");
+  }
+  Status read_book() {
+    const std::string path = folder_.book_file();
+    if (path.empty() || !fs::exists(path)) return {};
+    std::ifstream file(path);
+    Result<ObjectBook> book =
+        ObjectBook::from_text(std::string(std::istreambuf_iterator<char>(file), {}));
+    if (!book) return fail(book.error().within(path));
+    book_ = std::move(*book);
+    return {};
   }
   void show(const Outcome& outcome) {
     if (outcome.ok()) return say(pretty(outcome.reply_text));

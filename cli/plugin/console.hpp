@@ -18,10 +18,10 @@
 namespace skep::cli {
 
 struct ConsoleOptions {
-  std::string file;                    // the plugin
-  std::string config;                  // a JSON object; empty: the defaults of its schema
-  std::string keep;                    // folder for its run_dir and data_dir; empty: a scratch one
-  std::string host_program;            // skep-plugin-host
+  std::string file;          // the plugin
+  std::string config;        // a JSON object; empty: the defaults of its schema
+  std::string keep;          // folder for its data and the objects it knows; empty: a scratch one
+  std::string host_program;  // skep-plugin-host
   std::optional<int64_t> deadline_ms;  // of every call, from its begin; absent: the operation's own
   bool in_process = false;
   bool watch = false;            // restart it when the file has changed

@@ -53,6 +53,34 @@ std::vector<std::string> ObjectBook::restore_requests() const {
   return requests;
 }
 
+// Line by line what restore would be asked.
+std::string ObjectBook::to_text() const {
+  std::string text;
+  for (const std::string& request : restore_requests()) text += request + "\n";
+  return text;
+}
+
+Result<ObjectBook> ObjectBook::from_text(std::string_view text) {
+  ObjectBook book;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const Json line = parsed(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::string id = text_at(line, "/id");
+    if (id.empty() || !line.contains("handle")) {
+      return fail(ErrorKind::invalid, "this is no list of objects");
+    }
+    Object& object = book.objects_[id];
+    object.handle = compact(line["handle"]);
+    if (!line.contains("holders")) continue;
+    object.holders.emplace();
+    for (const Json& holder : array_at(line, "/holders")) {
+      if (holder.is_string()) object.holders->push_back(holder.get<std::string>());
+    }
+  }
+  return book;
+}
+
 std::string ObjectBook::restore_done_request() const {
   Json ids = Json::array();
   for (const auto& [id, object] : objects_) ids.push_back(id);

@@ -1,7 +1,8 @@
 // What a host would know of a driver's objects: enough to restore them after its process was lost.
 //
 // The daemon keeps handles and holders in its own store; `skep plugin run` keeps them here, from
-// the answers it saw, so that kill and restart show what a crash shows. Forgotten with the console.
+// the answers it saw, so that kill and restart show what a crash shows. With --keep the book is
+// kept too: a driver that was told of none of its objects could clear them away.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -11,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/model/result.hpp"
 #include "sdk/host/catalog.hpp"
 
 namespace skep::cli {
@@ -19,6 +21,10 @@ class ObjectBook {
  public:
   // Takes note of an operation that succeeded.
   void saw(const host::Operation& operation, std::string_view request, std::string_view reply);
+
+  // Lines of JSON, and back. Errors: invalid, for what is none of these.
+  std::string to_text() const;
+  static Result<ObjectBook> from_text(std::string_view text);
 
   // The requests of skep.base/1 restore, one for each object, in the order of their ids.
   std::vector<std::string> restore_requests() const;

@@ -95,6 +95,19 @@ TEST_CASE("the book restores what has a handle, with its holders, until it is re
         std::vector<std::string>{R"({"id":"a","handle":8,"holders":["c1"]})"});
 }
 
+TEST_CASE("a book that is written down is the same when it is read") {
+  ObjectBook book;
+  saw(book, "create", R"({"volume": "a"})", R"({"handle": {"version": 1}})");
+  saw(book, "publish", R"({"volume": "a", "holder": "c1", "holders": []})", "{}");
+  book.saw(*skep::host::find_operation("skep.network/1", "create"), R"({"network": "n"})",
+           R"({"handle": null})");
+  const Result<ObjectBook> again = ObjectBook::from_text(book.to_text());
+  REQUIRE(again);
+  CHECK(again->restore_requests() == book.restore_requests());
+  CHECK_FALSE(ObjectBook::from_text("{}"));
+  CHECK(ObjectBook::from_text("")->restore_requests().empty());
+}
+
 TEST_CASE("objects of other kinds are restored by id and handle alone") {
   ObjectBook book;
   const auto* create = skep::host::find_operation("skep.network/1", "endpoint_create");

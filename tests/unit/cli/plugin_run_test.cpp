@@ -6,9 +6,13 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
+#include <thread>
 
 #include "cli/plugin/console.hpp"
 
@@ -68,6 +72,37 @@ std::string folder_of(const Ran& ran) {
   return ran.output.substr(at, ran.output.find('\n', at) - at);
 }
 
+class Folder {
+ public:
+  Folder() {
+    char name[] = "/tmp/plugin-run-test-XXXXXX";
+    REQUIRE(mkdtemp(name) != nullptr);
+    path_ = name;
+  }
+  ~Folder() { fs::remove_all(path_); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+std::string text_of(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// Waits until the file holds `text`; false when it takes too long.
+bool shows(const std::string& path, const std::string& text) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (text_of(path).find(text) == std::string::npos) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
 constexpr const char* kRecovery =
     "create {\"volume\": \"a\"}\n"
     "publish {\"volume\": \"a\", \"holder\": \"c1\", \"holders\": []}\n"
@@ -113,12 +148,45 @@ TEST_CASE("a script ends with 1 when a line failed, or did not fail though it ha
 }
 
 TEST_CASE("folders that are to be kept are kept, and the next run finds what this one left") {
-  char name[] = "/tmp/plugin-run-test-XXXXXX";
-  REQUIRE(mkdtemp(name) != nullptr);
-  CHECK(code(volume("create {\"volume\": \"kept\"}\n", {.keep = name})) == 0);
-  CHECK(code(volume("! remove {\"volume\": \"/\"}\n", {.keep = name})) == 0);
-  CHECK(fs::exists(std::string(name) + "/data"));
-  fs::remove_all(name);
+  const Folder folder;
+  CHECK(code(volume("create {\"volume\": \"kept\"}\n", {.keep = folder.path()})) == 0);
+  const Ran again = volume("list\n", {.keep = folder.path()});
+  CHECK(code(again) == 0);
+  CHECK_THAT(again.output, Contains("> restore {\"id\":\"kept\","));
+  CHECK_THAT(again.output, Contains("\"volume\": \"kept\""));
+  std::ofstream(folder.path() + "/objects") << "nonsense";
+  const Ran wrong = volume("list\n", {.keep = folder.path()});
+  REQUIRE_FALSE(wrong.outcome);
+  CHECK_THAT(wrong.outcome.error().message, Contains("/objects: this is no list of objects"));
+}
+
+TEST_CASE("a driver that is watched is started anew, with its objects, when its file has changed") {
+  const Folder folder;
+  const std::string plugin = folder.path() + "/watched.so";
+  const std::string seen = folder.path() + "/output";
+  fs::copy_file(SKEP_TEST_VOLUME_PLUGIN, plugin);
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  // Types, builds anew and waits for what comes of it, while the console runs on this thread.
+  std::thread author([&] {
+    const std::string create = "create {\"volume\": \"a\"}\n";
+    bool done = write(ends[1], create.data(), create.size()) > 0 && shows(seen, "\"handle\"");
+    fs::copy_file(SKEP_TEST_VOLUME_PLUGIN, plugin + ".new");
+    fs::rename(plugin + ".new", plugin);
+    done = done && shows(seen, "> restore {\"id\":\"a\"");
+    done = done && write(ends[1], "list\n", 5) > 0 && shows(seen, "\"volumes\"");
+    close(ends[1]);
+    CHECK(done);
+  });
+  std::FILE* out = std::fopen(seen.c_str(), "w");
+  const Result<int> outcome = run_console(
+      {.file = plugin, .host_program = SKEP_TEST_PLUGIN_HOST, .watch = true}, ends[0], out);
+  author.join();
+  std::fclose(out);
+  close(ends[0]);
+  REQUIRE(outcome);
+  CHECK(*outcome == 0);
+  CHECK_THAT(text_of(seen), Contains("the file has changed\nvolume-dir-c"));
 }
 
 TEST_CASE("a driver that dies is told with its signal, fails the script, and can be restarted") {
