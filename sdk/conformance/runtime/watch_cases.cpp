@@ -110,15 +110,17 @@ Status fingerprint(Run& run) {
 Status stats(Run& run) {
   SKEP_TRY(runtime_possible(run));
   SKEP_TRY_ASSIGN(Driver* const driver, run.started());
-  SKEP_TRY_ASSIGN(const std::string id, run_container(run, *driver, 0, "exec sleep 1000"));
+  SKEP_TRY_ASSIGN(const std::string id,
+                  run_container(run, *driver, 0, ": > /marks/up; exec sleep 1000"));
+  SKEP_TRY(await_mark(run, 0, "up"));
   const Outcome told =
       driver->call(runtime("stats"), {{"ids", {container_id(run, 1), id, container_id(run, 2)}}});
   SKEP_TRY(run.ok(told));
   const json all = told.member("stats");
   SKEP_TRY(run.that(all.size() == 1 && all[0].at("id") == id, "the running one alone",
                     shortened(all.dump()), told));
-  SKEP_TRY(run.that(all[0].at("memory_bytes") > 0 && all[0].at("pids") == 1,
-                    "memory, and one process", shortened(all.dump()), told));
+  SKEP_TRY(run.that(all[0].at("memory_bytes") > 0 && all[0].at("pids") >= 1,
+                    "its memory, and a process", shortened(all.dump()), told));
   return remove_container(run, *driver, id);
 }
 

@@ -5,7 +5,7 @@ done: records, tasks, snapshots, leases, ingests, images, shims and their socket
 cgroups and mounts have to be what they were before, however often the driver was killed on the way.
 
 Everything is in a network namespace of its own and below one temporary folder; both go at the end. The
-seed of the moments at which drivers are killed is printed, and SKEP_SEED sets it.
+seed of the moments at which drivers are killed is printed, and SKEP_SEED sets it; SKEP_TRIALS says how many.
 Usage: runtime_conformance.py KIT HOST DRIVER [process|in-process [MORE OF THE KIT'S OPTIONS]]
 SPDX-License-Identifier: Apache-2.0
 """
@@ -28,6 +28,7 @@ IMAGE = "docker.io/library/tiny:1"
 PULL_RATE = 12e6  # bytes a second: a pull takes about a second
 SETTLE_S = 20     # how long containerd may take to collect what nobody holds
 SPACE = "k8s.io"
+TRIALS = 8        # moments at which the driver is killed, of each operation
 
 
 def shell(command):
@@ -150,7 +151,8 @@ def run_kit(containerd, words, mode, port, seed, more):
     pathlib.Path(profile).write_text(json.dumps({
         "config": {"address": containerd.socket},
         "runtime": {"image": IMAGE, "pull_image": f"127.0.0.1:{port}/{mode.replace('-', '')}-3-40-100000:1",
-                    "cgroup_parent": containerd.cgroup, "seed": seed}}))
+                    "cgroup_parent": containerd.cgroup, "seed": seed,
+                    "crash_trials": int(os.environ.get("SKEP_TRIALS", TRIALS))}}))
     kit, host, driver = words
     command = [kit, driver, "--kind", "runtime", "--host", host, "--profile", profile,
                "--scratch", scratch] + (["--in-process"] if mode == "in-process" else []) + more

@@ -106,7 +106,7 @@ TEST_CASE("what a pull had unpacked when containerd died goes after the next res
     return world.shell(ctr + "snapshots ls").find("extract-") != std::string::npos;
   };
   const auto until = [](const std::function<bool()>& holds) {
-    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    const auto deadline = std::chrono::steady_clock::now() + 40s;
     while (!holds()) {
       REQUIRE(std::chrono::steady_clock::now() < deadline);
       std::this_thread::sleep_for(20ms);

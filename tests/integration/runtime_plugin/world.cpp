@@ -171,11 +171,11 @@ SlowRegistry::SlowRegistry() {
     _exit(127);
   }
   close(pipe[1]);
-  std::array<char, 16> line{};
-  const ssize_t got = read(pipe[0], line.data(), line.size());
+  char letter = 0;
+  ssize_t got = 0;
+  while ((got = read(pipe[0], &letter, 1)) == 1 && letter != '\n') port_ += letter;
   close(pipe[0]);
-  if (got <= 0) throw std::runtime_error("the registry did not start");
-  port_.assign(line.data(), static_cast<size_t>(got - 1));
+  if (got != 1) throw std::runtime_error("the registry did not start");
 }
 
 SlowRegistry::~SlowRegistry() {
