@@ -122,6 +122,8 @@ class Containerd:
         self.process.wait()
         for shim in self.processes("containerd-shim") + self.processes("skep-log"):
             os.kill(int(shim.split()[0]), signal.SIGKILL)
+        for name in self.sockets(ids_in(self.folder)):  # of shims that were killed
+            os.unlink(f"/run/containerd/s/{name}")
         for line in reversed(open("/proc/mounts").readlines()):
             if line.split()[1].startswith(self.folder + "/"):
                 subprocess.run(["umount", "-l", line.split()[1]])
