@@ -44,6 +44,24 @@ class Rich final : public VolumeDriver {
   void reconfigure(const Members&) override {}
 };
 
+// Loses its operation on the way to an exception that it handles itself.
+class Forgetful final : public Driver {
+ public:
+  void lose(Call call) {
+    try {
+      const Call mine = std::move(call);
+      throw std::runtime_error("handled below");
+    } catch (const std::runtime_error&) {
+      log(SKEP_LOG_INFO, "handled");
+    }
+  }
+  const void* interface(std::string_view id) noexcept override {
+    static const skep_base_1 table = {.struct_size = sizeof table,
+                                      .capabilities = op<&Forgetful::lose>};
+    return id == SKEP_BASE_1 ? &table : nullptr;
+  }
+};
+
 using Host = HostOf<Obedient>;
 
 Outcome create(Host& host, const json& more = json::object()) {
@@ -252,6 +270,14 @@ TEST_CASE("inside a method the log, the deadline and the cancellation belong to 
   };
   CHECK(create(host).status == SKEP_OK);
   CHECK(host.lines == std::vector<std::string>{"0:outside", "7:inside"});
+}
+
+TEST_CASE("an operation that is dropped on the way to a handled exception ends all the same") {
+  HostOf<Forgetful> host;
+  const auto dropped = host.base(&skep_base_1::capabilities);
+  CHECK(dropped.status == SKEP_E_INTERNAL);
+  CHECK(dropped.error == "the driver dropped the operation");
+  CHECK(host.lines == std::vector<std::string>{"0:handled"});
 }
 
 TEST_CASE("note and descriptor say the same, from one line") {

@@ -76,6 +76,9 @@ struct Unwound {
 };
 inline thread_local Unwound* unwound = nullptr;
 
+// What a host is told of an operation whose Call went unfinished.
+inline constexpr std::string_view dropped = "the driver dropped the operation";
+
 // The operation whose plain method runs on this thread; nullptr when none does.
 inline thread_local skep_op* running = nullptr;
 
@@ -243,7 +246,7 @@ class Call {
       op_ = nullptr;
       return;
     }
-    fail(SKEP_E_INTERNAL, "the driver dropped the operation");
+    fail(SKEP_E_INTERNAL, detail::dropped);
   }
 
   const skep_host* host_;
@@ -316,7 +319,8 @@ void run_plain(Call& call, skep_op* operation, Method&& method) noexcept {
 
 // Gives `call` to `method`, which owns it from then on. What `method` throws ends the operation
 // with its text, unless the Call was finished, or is kept elsewhere, by then: in that case whoever
-// has it tells the outcome, and the text goes to the log.
+// has it tells the outcome, and the text goes to the log. An exception that the Call went with may
+// also have been handled inside: then the operation was dropped like any other.
 template <class Method>
 void run_owned(Call call, skep_op* operation, Method&& method) noexcept {
   const skep_host* const host = call.host();
@@ -325,6 +329,7 @@ void run_owned(Call call, skep_op* operation, Method&& method) noexcept {
   try {
     method(std::move(call));
     unwound = here.outer;
+    if (here.left_open) Call::fail_operation(host, operation, SKEP_E_INTERNAL, dropped);
   } catch (...) {  // and tells it: nothing may cross
     unwound = here.outer;
     tell_exception([&](skep_status code, std::string_view text, const json& detail) noexcept {
