@@ -27,6 +27,7 @@
 #include "sdk/host/pidfd.hpp"
 #include "sdk/host/printed_lines.hpp"
 #include "sdk/host/spawner.hpp"
+#include "sdk/host/utf8.hpp"
 #include "sdk/host/wire.hpp"
 
 namespace skep::host {
@@ -102,7 +103,10 @@ struct Helper::Parts {
   bool read_socket(size_t bytes_max);
   void read_printed(size_t bytes_max);
   void handle(const Frame& frame);
-  void handle_item(const Frame& frame);
+  // These are false when the frame is none that a helper of ours sends.
+  bool handle_reply(const Frame& frame);
+  bool handle_first_word(const Frame& frame);
+  bool handle_item(const Frame& frame);
   void await_end();
   void finish();
 
@@ -114,6 +118,7 @@ struct Helper::Parts {
   std::string unsent;       // what the socket did not take
   size_t unsent_begin = 0;  // of it, sent meanwhile
   bool writing = false;     // epoll looks for room in the socket
+  bool introduced = false;  // it has said that it is ready, or why not
   std::string killed_for;   // why this side gave it up; empty while it has not
 };
 
@@ -205,36 +210,75 @@ void Helper::Parts::read_printed(size_t bytes_max) {
   }
 }
 
+// A driver shares its memory and its socket with the helper that speaks for it, so what a helper
+// has checked is checked again.
 void Helper::Parts::handle(const Frame& frame) {
   const FrameHead& head = frame.head;
-  if (head.kind == FrameKind::item) return handle_item(frame);
-  if (head.kind == FrameKind::log) return events.logged(head.number, head.code, frame.rest);
-  if (head.kind == FrameKind::metric) return events.metric(frame.rest, head.value, head.code != 0);
-  Ready ready;
-  if (head.kind == FrameKind::reply && in_flight.erase(head.number) != 0) {
-    events.completed(head.number, head.code, frame.second, frame.rest);
-  } else if (head.kind == FrameKind::ready && from_body(frame.rest, ready)) {
-    events.ready(ready.present, ready.config_schema, ready.options_schema, ready.flags);
-  } else if (head.kind == FrameKind::refused && head.code >= 0 &&
-             head.code <= static_cast<int32_t>(ErrorKind::plugin_lost)) {
-    events.refused({static_cast<ErrorKind>(head.code), std::string(frame.rest)});
-  } else {
-    give_up("broke the protocol with its host");
+  bool sound = false;
+  if (head.kind == FrameKind::item) {
+    sound = handle_item(frame);
+  } else if (head.kind == FrameKind::log) {
+    sound = head.code >= SKEP_LOG_DEBUG && head.code <= SKEP_LOG_ERROR;
+    if (sound) events.logged(head.number, head.code, readable(frame.rest, log_line_max));
+  } else if (head.kind == FrameKind::metric) {
+    sound = is_utf8(frame.rest);
+    if (sound) events.metric(frame.rest, head.value, head.code != 0);
+  } else if (head.kind == FrameKind::reply) {
+    sound = handle_reply(frame);
+  } else if (!introduced) {
+    introduced = true;
+    sound = handle_first_word(frame);
   }
+  if (!sound) give_up("broke the protocol with its host");
 }
 
-void Helper::Parts::handle_item(const Frame& frame) {
-  const auto found = in_flight.find(frame.head.number);
-  if (found == in_flight.end()) return give_up("broke the protocol with its host");
+bool Helper::Parts::handle_reply(const Frame& frame) {
+  const int32_t status = frame.head.code;
+  if (status > SKEP_OK || status <= SKEP_E_PLUGIN_LOST || !is_utf8(frame.second) ||
+      in_flight.erase(frame.head.number) == 0) {
+    return false;
+  }
+  const std::string error = readable(frame.rest, SKEP_ERROR_MAX);
+  events.completed(frame.head.number, status, frame.second, error);
+  return true;
+}
+
+bool Helper::Parts::handle_first_word(const Frame& frame) {
+  const FrameHead& head = frame.head;
+  Ready ready;
+  if (head.kind == FrameKind::ready && from_body(frame.rest, ready)) {
+    events.ready(ready.present, ready.config_schema, ready.options_schema, ready.flags);
+    return true;
+  }
+  if (head.kind != FrameKind::refused || head.code < 0 ||
+      head.code > static_cast<int32_t>(ErrorKind::plugin_lost)) {
+    return false;
+  }
+  events.refused({static_cast<ErrorKind>(head.code), readable(frame.rest, frame.rest.size())});
+  return true;
+}
+
+bool Helper::Parts::handle_item(const Frame& frame) {
+  const uint64_t number = frame.head.number;
+  const auto found = in_flight.find(number);
+  if (found == in_flight.end()) {
+    // One thread of the driver emits while another completes: its fault, but not a broken helper.
+    events.logged(number, SKEP_LOG_ERROR,
+                  "plugin misbehaving: operation " + std::to_string(number) +
+                      " has ended, and yet an item came for it");
+    return true;
+  }
+  if (!is_utf8(frame.rest)) return false;
   const bool tell = ++found->second == taken_every;
   if (tell) found->second = 0;
-  events.emitted(frame.head.number, frame.rest);
-  if (!tell) return;
+  events.emitted(number, frame.rest);
+  if (!tell) return true;
   FrameHead head;
   head.kind = FrameKind::taken;
-  head.number = frame.head.number;
+  head.number = number;
   head.value = taken_every;
   send(head);
+  return true;
 }
 
 void Helper::Parts::give_up(std::string why) {

@@ -54,7 +54,7 @@ void HostLink::taken(uint64_t number, int64_t count) {
 
 void HostLink::wait_until_idle() {
   std::unique_lock lock(mutex_);
-  idle_.wait(lock, [this] { return in_flight_.empty(); });
+  idle_.wait(lock, [this] { return in_flight_.empty() && leaving_ == 0; });
 }
 
 void HostLink::completed(uint64_t number, skep_status status, std::string_view reply,
@@ -63,7 +63,7 @@ void HostLink::completed(uint64_t number, skep_status status, std::string_view r
   {
     const std::lock_guard lock(mutex_);
     known = in_flight_.erase(number) != 0;
-    if (in_flight_.empty()) idle_.notify_all();
+    if (known) ++leaving_;
   }
   if (!known) {
     logged(number, SKEP_LOG_ERROR,
@@ -75,6 +75,8 @@ void HostLink::completed(uint64_t number, skep_status status, std::string_view r
   head.number = number;
   head.code = status;
   output_.send(head, reply, error);
+  const std::lock_guard lock(mutex_);
+  if (--leaving_ == 0 && in_flight_.empty()) idle_.notify_all();
 }
 
 bool HostLink::emitted(uint64_t number, std::string_view item) {

@@ -35,7 +35,7 @@ class HostLink : public Listener {
   // The host has read so many items of it.
   void taken(uint64_t number, int64_t count);
   void set_log_level(int32_t level) { log_level_ = level; }
-  // Until nothing is in flight.
+  // Until nothing is in flight and every end is on its way to the host.
   void wait_until_idle();
 
   void completed(uint64_t number, skep_status status, std::string_view reply,
@@ -60,6 +60,7 @@ class HostLink : public Listener {
   std::mutex mutex_;
   std::condition_variable idle_;
   std::unordered_map<uint64_t, InFlight> in_flight_;
+  size_t leaving_ = 0;  // ends that are being sent
 };
 
 }  // namespace skep::host

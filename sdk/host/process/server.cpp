@@ -108,6 +108,7 @@ void Server::read_one(Lock& lock) {
     case FrameKind::log_level:
       return link_.set_log_level(frame.head.code);
     case FrameKind::end:
+      if (ending_) return;  // asked for twice; the first is under way
       end(lock);
     case FrameKind::hello:
     case FrameKind::ready:
@@ -163,11 +164,15 @@ void Server::run_job(Lock& lock, Job job, Follower follower) {
 }
 
 void Server::cancel(Lock& lock, uint64_t number) {
-  if (!link_.cancel(number)) return;
+  // Once the end waits for the last of them, all are cancelled, and no hook may begin.
+  if (ending_ || !link_.cancel(number)) return;
+  ++cancelling_;
   // The driver's hook must not block; should it, somebody else reads on, if there is anybody.
   step_down(lock, find_follower());
   instance_->cancel(number);
   lock.lock();
+  --cancelling_;
+  if (ending_) quiet_.notify_all();
 }
 
 void Server::end(Lock& lock) {
@@ -176,7 +181,7 @@ void Server::end(Lock& lock) {
   for (const uint64_t number : link_.cancel_all()) instance_->cancel(number);
   link_.wait_until_idle();
   lock.lock();
-  quiet_.wait(lock, [this] { return running_ == 0 && ready_.empty(); });
+  quiet_.wait(lock, [this] { return running_ == 0 && cancelling_ == 0 && ready_.empty(); });
   lock.unlock();
   instance_.reset();
   output_.flush();

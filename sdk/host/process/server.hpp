@@ -71,6 +71,7 @@ class Server {
   bool reading_ = false;
   bool ending_ = false;
   size_t running_ = 0;
+  size_t cancelling_ = 0;  // threads in the driver's hook, which needs the instance too
   size_t idle_ = 0;
   size_t threads_ = 1;
 };

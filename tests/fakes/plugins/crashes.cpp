@@ -30,6 +30,8 @@ struct Instance {
   skep_instance table{};
   const skep_host* host = nullptr;
   std::vector<std::thread> threads;  // joined by destroy, as far as they end
+  std::atomic<skep_op*> given_up_slowly = nullptr;
+  std::atomic<bool> in_cancel = false;
 };
 
 skep_str str(std::string_view text) {
@@ -118,6 +120,42 @@ skep_status forges_reply(Instance&, skep_op*) {
   head[16] = 99;
   write_all(host_socket, head);
   return SKEP_PENDING;
+}
+// The same of the operation itself, which ends with a status that is none.
+skep_status forges_status(Instance&, skep_op* op) {
+  std::string head(32, '\0');
+  head[4] = 20;
+  head[12] = 77;
+  const auto number = reinterpret_cast<uint64_t>(op);
+  std::memcpy(head.data() + 16, &number, sizeof number);
+  write_all(host_socket, head);
+  return SKEP_PENDING;
+}
+// A second "ready", of a driver that has nothing.
+skep_status forges_ready(Instance&, skep_op*) {
+  std::string frame(32 + 4 * 8, '\0');
+  frame[0] = 4 * 8;
+  frame[4] = 16;
+  write_all(host_socket, frame);
+  return SKEP_PENDING;
+}
+// A line of the log at a level that is none, in no UTF-8.
+skep_status forges_log(Instance&, skep_op*) {
+  std::string frame(32, '\0');
+  frame[0] = 2;
+  frame[4] = 22;
+  frame[12] = 99;
+  write_all(host_socket, frame + "\xff\xfe");
+  return SKEP_PENDING;
+}
+// An item that is right but for its number: what a thread that emits too late comes to.
+skep_status forges_item(Instance& me, skep_op* op) {
+  std::string frame(32, '\0');
+  frame[0] = 2;
+  frame[4] = 21;
+  frame[16] = 99;
+  write_all(host_socket, frame + "{}");
+  return reply(me, op, "{}");
 }
 skep_status closes_socket(Instance&, skep_op*) {
   close(host_socket);
@@ -213,6 +251,11 @@ skep_status counts(Instance& me, skep_op* op) {
   metrics->set(me.host, str("No such name"), 1);
   return reply(me, op, "{}");
 }
+// Ends when it is cancelled, from inside the hook, which takes its time afterwards.
+skep_status waits_for_slow_cancel(Instance& me, skep_op* op) {
+  me.given_up_slowly = op;
+  return SKEP_PENDING;
+}
 // Which descriptors and what else it was given.
 skep_status looks_around(Instance& me, skep_op* op) {
   std::string open;
@@ -242,6 +285,10 @@ constexpr Way ways[] = {
     {"\"garbage\"", writes_garbage},
     {"\"gigabyte\"", claims_a_gigabyte},
     {"\"forge\"", forges_reply},
+    {"\"forge_status\"", forges_status},
+    {"\"forge_ready\"", forges_ready},
+    {"\"forge_log\"", forges_log},
+    {"\"forge_item\"", forges_item},
     {"\"close_socket\"", closes_socket},
     {"\"fork\"", forks_and_dies},
     {"\"print_without_end\"", prints_without_end},
@@ -261,6 +308,7 @@ constexpr Way ways[] = {
     {"\"log\"", logs},
     {"\"count\"", counts},
     {"\"look_around\"", looks_around},
+    {"\"slow_cancel\"", waits_for_slow_cancel},
 };
 
 Instance& instance(void* self) {
@@ -292,7 +340,19 @@ const void* get_interface(void*, const char* id) {
   return nullptr;
 }
 
+void cancel(void* self, skep_op* op) {
+  Instance& me = instance(self);
+  if (op != me.given_up_slowly) return;
+  me.in_cancel = true;
+  me.host->complete(me.host, op, SKEP_E_CANCELLED, str(""), str("slowly"));
+  poll(nullptr, 0, 200);
+  me.in_cancel = false;
+}
+
 void destroy(void* self) {
+  if (instance(self).in_cancel) std::fputs("destroyed inside cancel\n", stderr);
+  poll(nullptr, 0, 20);
+  std::fputs("destroyed\n", stderr);
   for (std::thread& thread : instance(self).threads) thread.join();
   delete &instance(self);
 }
@@ -300,7 +360,7 @@ void destroy(void* self) {
 const skep_instance* create(const skep_host* host) {
   auto* made = new Instance;
   made->host = host;
-  made->table = {sizeof made->table, 0, made, get_interface, destroy, nullptr};
+  made->table = {sizeof made->table, 0, made, get_interface, destroy, cancel};
   return &made->table;
 }
 

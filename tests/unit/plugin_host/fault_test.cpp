@@ -28,6 +28,9 @@ const Row deadly[] = {
     {"garbage", "broke the protocol with its host and was killed", true},
     {"gigabyte", "broke the protocol with its host and was killed", true},
     {"forge", "broke the protocol with its host and was killed", true},
+    {"forge_status", "broke the protocol with its host and was killed", true},
+    {"forge_ready", "broke the protocol with its host and was killed", true},
+    {"forge_log", "broke the protocol with its host and was killed", true},
     {"fork", "killed by signal 6 (Aborted)", true},
 };
 
@@ -91,6 +94,8 @@ TEST_CASE("a driver that completes wrongly is found out in its helper, and told 
   CHECK(driver.turn_until([&] { return driver.told("operation 2 was completed more than once"); }));
   CHECK(driver.misbehave("unknown").reply == "{}");
   CHECK(driver.told("operation 3735928559 was completed more than once, or never given to it"));
+  CHECK(driver.misbehave("forge_item").reply == "{}");
+  CHECK(driver.told("operation 99 has ended, and yet an item came for it"));
   CHECK(driver.misbehave("elsewhere").reply == "\"from another thread\"");
   CHECK(driver.lives());
   CHECK_FALSE(driver.is_lost);

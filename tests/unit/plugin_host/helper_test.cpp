@@ -236,6 +236,30 @@ TEST_CASE("a helper that is asked to end destroys its instance and exits well") 
   CHECK(driver.ends.size() == 1);
 }
 
+TEST_CASE("an instance is not destroyed while its driver's cancel hook is still running") {
+  HelperDriver driver("fake-crashes");
+  driver.until_ready();
+  const uint64_t number = driver.begin(CRASHES(misbehave), "\"slow_cancel\"");
+  CHECK(driver.lives());
+  driver.helper->cancel(number);
+  CHECK(driver.end_of(number).error == "slowly");
+  driver.helper->end();
+  CHECK(driver.how_lost() == "exited with code 0");
+  CHECK(driver.output == std::vector<std::string>{"destroyed"});
+}
+
+TEST_CASE("a helper that is asked to end twice destroys its instance once, to the end") {
+  HelperDriver driver("fake-crashes");
+  driver.until_ready();
+  const uint64_t number = driver.begin(CRASHES(misbehave), "\"slow_cancel\"");
+  CHECK(driver.lives());
+  driver.helper->end();
+  driver.helper->end();
+  CHECK(driver.how_lost() == "exited with code 0");
+  CHECK(driver.ends[number].error == "slowly");
+  CHECK(driver.output == std::vector<std::string>{"destroyed"});
+}
+
 TEST_CASE("a library is refused in the helper with the sentence that it has in this process") {
   HelperDriver driver("fake-differs");
   CHECK(driver.how_lost() == "exited with code 0");

@@ -9,10 +9,13 @@
 #include <array>
 #include <catch2/catch.hpp>
 #include <cstring>
+#include <future>
 #include <map>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "sdk/host/process/link.hpp"
 
 namespace {
 
@@ -85,5 +88,24 @@ TEST_CASE("frames of many threads leave whole, and those of one thread in order"
   }
   for (uint64_t talker = 1; talker <= talkers; ++talker) CHECK(items[talker] == turns);
   CHECK(counted == talkers * turns);
+  close(sockets[1]);
+}
+
+TEST_CASE("nothing is in flight only when the last reply has left, so an end does not lose it") {
+  std::array<int, 2> sockets{};
+  REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data()) == 0);
+  Output& output = *new Output(sockets[0]);
+  HostLink& link = *new HostLink(output, SKEP_LOG_INFO);
+  link.begin(1, no_deadline);
+  // More than the socket takes while nobody reads.
+  std::thread driver([&link] { link.completed(1, SKEP_OK, std::string(8u << 20, 'r'), {}); });
+  while (!link.cancelled(1)) std::this_thread::yield();  // it is no longer known
+  std::future<void> idle = std::async(std::launch::async, [&link] { link.wait_until_idle(); });
+  CHECK(idle.wait_for(std::chrono::milliseconds(100)) == std::future_status::timeout);
+  const std::vector<FrameHead> heads = read_until(sockets[1], 1);
+  driver.join();
+  idle.wait();
+  REQUIRE(heads.size() == 1);
+  CHECK(heads.front().second == 8u << 20);
   close(sockets[1]);
 }
