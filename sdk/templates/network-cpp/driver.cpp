@@ -5,7 +5,8 @@
 // out of the node: that wants forwarding and a firewall's rule.
 //
 // The kernel's state outlives the driver. Names of bridges and ports are made of the host's ids, so
-// what this process no longer remembers can still be found and taken away. What it must remember
+// what this process no longer remembers can still be found and taken away; and all of them are in a
+// group of interfaces that is the driver's own, so that nobody else's is. What it must remember
 // (addresses) comes back with the handles that the host keeps and gives to restore().
 // skep/network.h is the contract.
 //
@@ -27,6 +28,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <sstream>
 
 extern char** environ;
 
@@ -46,6 +48,14 @@ constexpr const char* config_schema = R"({
 
 constexpr const char* bridge_mark = "bri";
 constexpr const char* port_mark = "prt";
+
+// The group of interfaces that are this driver's; another made from the same template has another.
+constexpr uint32_t group_of(std::string_view driver) {
+  uint32_t hash = 0x811c9dc5u;
+  for (const char c : driver) hash = (hash ^ static_cast<unsigned char>(c)) * 0x1000193u;
+  return hash >> 1 | 1;  // the kernel's 0 is everybody's, and `ip` takes no more than 31 bits
+}
+const std::string group = std::to_string(group_of("@name@"));
 
 // ---- the kernel, through `ip` ----
 
@@ -125,15 +135,15 @@ void delete_link(const std::string& interface) {
   if (exists(interface)) ip({"link", "delete", interface});
 }
 
-// The interfaces of this namespace whose names begin with `mark`.
-std::set<std::string> links_with(const char* mark) {
+// The driver's interfaces of this namespace whose names begin with `mark`.
+std::set<std::string> links_with(const std::string& mark) {
   std::set<std::string> found;
-  struct if_nameindex* const all = if_nameindex();
-  if (all == nullptr) throw std::system_error(errno, std::generic_category(), "interfaces");
-  for (struct if_nameindex* one = all; one->if_name != nullptr; ++one) {
-    if (std::string(one->if_name).starts_with(mark)) found.insert(one->if_name);
+  std::istringstream lines(ip({"-o", "link", "show", "group", group}));
+  // "5: bri0123456789ab: <UP> ...", with "@if4" behind the name of one of a pair.
+  for (std::string index, name, rest; lines >> index >> name && std::getline(lines, rest);) {
+    name = name.substr(0, name.find_first_of("@:"));
+    if (name.starts_with(mark)) found.insert(name);
   }
-  if_freenameindex(all);
   return found;
 }
 
@@ -267,8 +277,8 @@ class Bridges final : public NetworkDriver {
     }
     const std::string mtu = std::to_string(network.mtu);
     if (!plugged) {
-      ip({"link", "add", port, "mtu", mtu, "type", "veth", "peer", "name", request.interface,
-          "address", endpoint.mac, "mtu", mtu, "netns", request.netns});
+      ip({"link", "add", port, "group", group, "mtu", mtu, "type", "veth", "peer", "name",
+          request.interface, "address", endpoint.mac, "mtu", mtu, "netns", request.netns});
     }
     // Each of these may be repeated, so a join that was cut off is completed by the next one.
     ip({"link", "set", port, "master", network.device(), "up"});
@@ -375,7 +385,7 @@ class Bridges final : public NetworkDriver {
   static void raise(const Network& network) {
     const std::string device = network.device();
     const bool there = exists(device);
-    if (!there) ip({"link", "add", device, "type", "bridge"});
+    if (!there) ip({"link", "add", device, "group", group, "type", "bridge"});
     try {
       ip({"link", "set", device, "address", mac_of(network.gateway), "mtu",
           std::to_string(network.mtu), "up"});

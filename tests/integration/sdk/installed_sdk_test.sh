@@ -84,6 +84,19 @@ export -f kit
 printf '%s\0' "$work"/built/*.so | xargs -0 -n 1 -P 4 bash -c 'kit "$1"' kit ||
   fail "the conformance kit refuses what the SDK ships"
 
+# A network driver takes away what nobody names, if it is its own: not what only has a name like it.
+strangers() {
+  ip link add bridge0 type bridge
+  ip link add prt0 type bridge
+  printf '%s\n' 'create {"network": "n", "name": "n"}' 'restore_done {"ids": []}' 'remove {"network": "n"}' |
+    skep plugin run "$1" >"$1.run" 2>&1 || { cat "$1.run" >&2; return 1; }
+  [[ $(ip -o link show type bridge | awk -F': ' '{ print $2 }' | xargs) == "bridge0 prt0" ]]
+}
+export -f strangers
+for file in "$work"/built/*network*.so; do
+  unshare -n bash -euc 'strangers "$1"' strangers "$file" || fail "${file##*/} takes away what is not its own"
+done
+
 # An example is a template with a name.
 for pair in volume-dir-c:volume-c lb-null:lb-cpp; do
   example=${pair%:*} template=${pair#*:}
