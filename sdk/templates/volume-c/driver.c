@@ -112,6 +112,7 @@ static int walk(const char* path, int take_away, int64_t* bytes) {
       outcome = -1;
     }
   }
+  if (errno != 0) outcome = -1; /* of the last step, or of fts_read itself */
   const int number = errno;
   fts_close(tree);
   errno = number;
@@ -156,7 +157,8 @@ static cJSON* read_options(const struct driver* self, const char* volume) {
 /* ---- what every operation of a kind needs ---- */
 
 static skep_status not_found(skep_failure* why, const char* volume) {
-  if (errno != ENOENT) return skep_fail_errno(why, volume);
+  /* A file that somebody put beside the volumes is none of them. */
+  if (errno != ENOENT && errno != ENOTDIR) return skep_fail_errno(why, volume);
   return skep_fail(why, SKEP_E_NOTFOUND, "there is no volume %s", volume);
 }
 

@@ -61,9 +61,27 @@ __attribute__((format(printf, 3, 4))) static inline skep_status skep_fail(skep_f
 /* The failure that errno tells; `what` is what it happened to. */
 static inline skep_status skep_fail_errno(skep_failure* why, const char* what) {
   const int number = errno;
-  const int exhausted = number == ENOSPC || number == EDQUOT || number == ENOMEM;
-  return skep_fail(why, exhausted ? SKEP_E_EXHAUSTED : SKEP_E_INTERNAL, "%s: %s", what,
-                   strerror(number));
+  skep_status code = SKEP_E_INTERNAL;
+  switch (number) {
+    case ENOSPC:
+    case EDQUOT:
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+      code = SKEP_E_EXHAUSTED;
+      break;
+    case EBUSY:
+      code = SKEP_E_BUSY;
+      break;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      code = SKEP_E_DENIED;
+      break;
+    default:
+      break;
+  }
+  return skep_fail(why, code, "%s: %s", what, strerror(number));
 }
 
 /* ---- reading a request ---- */
@@ -166,8 +184,21 @@ static inline int skep_is_utf8(const char* text, size_t size) {
   return 1;
 }
 
+/* A text of cJSON ends at its first NUL, so that "v1\u0000x" would be read as "v1": somebody else's
+ * name. A document with one, as a byte or escaped, is refused as a whole. */
+static inline int skep_has_nul(const char* text, size_t size) {
+  for (size_t i = 0; i < size; ++i) {
+    if (text[i] == '\0') return 1;
+    if (text[i] != '\\' || i + 1 >= size) continue;
+    ++i; /* the character behind it, so that \\u0000 is what it says */
+    if (text[i] == 'u' && size - i > 4 && memcmp(text + i + 1, "0000", 4) == 0) return 1;
+  }
+  return 0;
+}
+
 static inline cJSON* skep_parse(skep_str text) {
-  if (text.ptr == NULL || text.len > SKEP_REQUEST_MAX || !skep_is_utf8(text.ptr, text.len))
+  if (text.ptr == NULL || text.len > SKEP_REQUEST_MAX || !skep_is_utf8(text.ptr, text.len) ||
+      skep_has_nul(text.ptr, text.len))
     return NULL;
   const char* end = NULL;
   cJSON* document = cJSON_ParseWithLengthOpts(text.ptr, text.len, &end, 0);
@@ -205,7 +236,7 @@ static inline skep_status skep_run(skep_driver* self, skep_op* op, skep_str text
   cJSON* request = skep_parse(text);
   if (request == NULL) {
     status = skep_fail(&why, SKEP_E_INVALID,
-                       "the request is not a JSON object in UTF-8 of at most 1 MiB");
+                       "the request is not a JSON object in UTF-8 of at most 1 MiB without NUL");
   } else if (serves && self->draining) {
     status = skep_fail(&why, SKEP_E_UNAVAILABLE, "the driver is being drained");
   } else if (serves && !self->configured) {
@@ -214,7 +245,8 @@ static inline skep_status skep_run(skep_driver* self, skep_op* op, skep_str text
     status = body(self, request, reply, &why);
   }
   /* After some failures what `reply` holds is the detail; {} is none. */
-  char* document = status == SKEP_OK || reply->child != NULL ? cJSON_PrintUnformatted(reply) : NULL;
+  const int told = status == SKEP_OK || (reply != NULL && reply->child != NULL);
+  char* document = told ? cJSON_PrintUnformatted(reply) : NULL;
   if (status == SKEP_OK && document == NULL) {
     status = skep_fail(&why, SKEP_E_EXHAUSTED, "out of memory");
   }
