@@ -9,6 +9,7 @@
 #include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <filesystem>
@@ -127,6 +128,8 @@ asio::awaitable<Status> Node::start_drivers() {
   SKEP_CO_TRY_ASSIGN(place.log_level, drivers::log_level_of(config_.log_level));
   drivers::DriverSetOptions options;
   options.lb = config_.lb;
+  // Later, because whoever tells is in the middle of it.
+  options.changed = [this] { asio::post(loop_, [this] { describe_again(); }); };
   options.fresh_config = [this](const std::string& name) { return fresh_config(name); };
   drivers_ =
       co_await drivers::DriverSet::load(std::move(configs), std::move(place), std::move(options));
@@ -397,19 +400,41 @@ Status Node::start_manager(const transport::NodeCredentials& credentials,
   return {};
 }
 
+// An unhealthy driver is left out, so that nothing is placed here that needs it; without a runtime
+// nothing is placed here at all. What runs goes on.
+model::NodeDescription Node::description() const {
+  std::vector<model::EnginePlugin> plugins;
+  std::string trouble;
+  bool has_runtime = false;
+  for (const drivers::DriverState& state : drivers_->states()) {
+    if (state.unhealthy()) {
+      trouble += (trouble.empty() ? "" : "; ") + state.run.reason;
+      continue;
+    }
+    for (const std::string& interface : state.interfaces) {
+      if (interface == "skep.runtime/1") has_runtime = true;
+      if (interface.starts_with("skep.network/")) plugins.push_back({"Network", state.id});
+      if (interface.starts_with("skep.volume/")) plugins.push_back({"Volume", state.id});
+    }
+  }
+  model::NodeDescription description = agent_->description(std::move(plugins));
+  description.trouble = std::move(trouble);
+  description.takes_no_tasks = !has_runtime;
+  for (const auto& [key, value] : config_.engine_labels) description.engine_labels[key] = value;
+  return description;
+}
+
+// A driver has become unhealthy, or is well again.
+void Node::describe_again() {
+  if (session_ && !stopping_) session_->describe(description());
+}
+
 void Node::start_session(transport::NodeCredentials credentials) {
   credentials_ = credentials;
   row_.reset();
   was_connected_ = false;
   trouble_.clear();
   lock_bell_.cancel();
-  std::vector<model::EnginePlugin> plugins;
-  for (const drivers::DriverState& state : drivers_->states()) {
-    for (const std::string& interface : state.interfaces) {
-      if (interface.starts_with("skep.network/")) plugins.push_back({"Network", state.id});
-      if (interface.starts_with("skep.volume/")) plugins.push_back({"Volume", state.id});
-    }
-  }
   agent::SessionOptions options;
   options.credentials = std::move(credentials);
   options.managers = addresses_.managers;
@@ -421,10 +446,7 @@ void Node::start_session(transport::NodeCredentials credentials) {
     options.managers.insert(options.managers.begin(),
                             {credentials_->identity.node, own_address(addresses_.listen_address)});
   }
-  options.description = agent_->description(std::move(plugins));
-  for (const auto& [key, value] : config_.engine_labels) {
-    options.description.engine_labels[key] = value;
-  }
+  options.description = description();
   base::RandomIds ids;
   options.seed = ids.next().low;
   session_ = std::make_unique<agent::AgentSession>(loop_.get_executor(), std::move(options),

@@ -95,6 +95,8 @@ class Node final : public manager::Control {
   std::string path(std::string_view name) const;
   asio::awaitable<Status> start_drivers();
   Result<drivers::PluginConfig> fresh_config(const std::string& name) const;
+  model::NodeDescription description() const;
+  void describe_again();
   asio::awaitable<Status> start_agent();
   asio::awaitable<Status> take_up(transport::NodeCredentials credentials);
   asio::awaitable<Result<model::NodeId>> found(manager::InitRequest request,

@@ -139,7 +139,10 @@ struct NodeDescription {
   Resources resources;
   std::string engine_version;
   Labels engine_labels;
-  std::vector<EnginePlugin> plugins;
+  std::vector<EnginePlugin> plugins;  // those that are fit for use
+  std::string trouble;                // what somebody should know of; empty: nothing
+  // It can't start anything at the moment, and `trouble` says why. What runs goes on.
+  bool takes_no_tasks = false;
   bool operator==(const NodeDescription&) const = default;
 };
 

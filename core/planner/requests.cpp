@@ -248,7 +248,7 @@ Status node_ready(store::Draft& draft, model::NodeId id, const model::NodeDescri
   SKEP_TRY(trust_fits(trust));
   model::Node updated = *node;
   updated.description = description;
-  updated.status = {NodeState::ready, "", std::move(address)};
+  updated.status = {NodeState::ready, description.trouble, std::move(address)};
   if (!trust.roots_pem.empty()) updated.trust = trust;
   SKEP_TRY(fits_an_entry(store::upsert(updated), "a node's description"));
   draft.put(updated);

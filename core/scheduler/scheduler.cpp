@@ -47,7 +47,7 @@ bool platform_fits(const std::vector<model::Platform>& wanted, const model::Plat
 
 std::optional<Refusal> refusal(const Demand& demand, const NodeLoad& load) {
   const model::Node& node = *load.node;
-  if (node.status.state != model::NodeState::ready ||
+  if (node.status.state != model::NodeState::ready || node.description.takes_no_tasks ||
       node.spec.availability != model::NodeAvailability::active) {
     return Refusal::not_available;
   }

@@ -90,11 +90,15 @@ asio::awaitable<void> DriverSet::Member::load(PluginConfig config, PluginPlace p
   if (plugin->has(std::string_view(SKEP_NETWORK_1))) {
     network = std::make_unique<NetworkDriver>(*plugin);
   }
-  if (plugin->report().state == RunState::serving) co_await probe();
+  co_await probe();
 }
 
 asio::awaitable<void> DriverSet::Member::probe() {
   if (!plugin) co_return;
+  // One that is away is asked when it is back; its own state says why it is away.
+  state.probe = ProbeState::unknown;
+  state.reason.clear();
+  if (plugin->report().state != RunState::serving) co_return;
   const host::Operation& operation = SKEP_OPERATION(SKEP_BASE_1, skep_base_1, probe);
   CallOptions options;
   options.deadline_ms = operation.deadline_ms;

@@ -107,6 +107,13 @@ asio::awaitable<Status> configure_driver(CalleePtr callee, CallTablePtr table, P
     co_return fail(ErrorKind::invalid, fmt::format("init_failed: {} has no {}; install it again",
                                                    config.path, SKEP_BASE_1));
   }
+  if (reply.error().kind == ErrorKind::deadline) {
+    co_return fail(
+        ErrorKind::deadline,
+        fmt::format("init_timed_out: {} did not take its configuration within {} s; look "
+                    "for its lines in the log",
+                    config.path, call_deadline_ms_default / 1000));
+  }
   co_return fail(reply.error());
 }
 

@@ -24,6 +24,11 @@ RestartPolicy::Milliseconds RestartPolicy::lost(Moment now, Milliseconds lived) 
   return wait;
 }
 
+size_t RestartPolicy::losses(Moment now) const {
+  return static_cast<size_t>(std::count_if(losses_.begin(), losses_.end(),
+                                           [&](Moment loss) { return now - loss <= window; }));
+}
+
 void RestartPolicy::reset() {
   *this = RestartPolicy();
 }

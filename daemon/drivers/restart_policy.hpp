@@ -34,7 +34,7 @@ class RestartPolicy {
   void served() { open_ = false; }
   // An operator intervened: nothing is held against it.
   void reset();
-  size_t losses() const { return losses_.size(); }  // in the window, as of the last loss
+  size_t losses(Moment now) const;  // in the window that ends at `now`
 
  private:
   std::deque<Moment> losses_;

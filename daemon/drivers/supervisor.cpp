@@ -147,7 +147,7 @@ void Supervisor::note_loss(const std::string& how, milliseconds lived) {
   if (policy_.open()) {
     become(RunState::unhealthy,
            fmt::format("driver {} is unhealthy: lost {} times in 2 minutes, the last time: {}",
-                       name, policy_.losses(), how));
+                       name, RestartPolicy::losses_max, how));
     refuse_waiting();
   } else {
     become(RunState::restarting, fmt::format("driver {} is being restarted: {}", name, how));
@@ -238,7 +238,7 @@ RunReport Supervisor::report() const {
   report.reason = reason_;
   report.pid = life_ ? life_->pid() : 0;
   report.restarts = starts_ == 0 ? 0 : starts_ - 1;
-  report.recent_losses = policy_.losses();
+  report.recent_losses = policy_.losses(steady_clock::now());
   return report;
 }
 

@@ -65,6 +65,8 @@ void encode(const model::NodeDescription& from, proto::NodeDescription* to) {
     out->set_type(plugin.type);
     out->set_name(plugin.name);
   }
+  to->set_trouble(from.trouble);
+  to->set_takes_no_tasks(from.takes_no_tasks);
 }
 
 Result<model::NodeDescription> decode(const proto::NodeDescription& from) {
@@ -77,6 +79,8 @@ Result<model::NodeDescription> decode(const proto::NodeDescription& from) {
   for (const proto::EnginePlugin& plugin : from.plugins()) {
     to.plugins.push_back({plugin.type(), plugin.name()});
   }
+  to.trouble = from.trouble();
+  to.takes_no_tasks = from.takes_no_tasks();
   return to;
 }
 
@@ -133,8 +137,9 @@ Result<model::Node> decode(const proto::Node& from) {
   SKEP_TRY_ASSIGN(to.role, decode_enum(kRoles, from.role(), "node: role"));
   if (from.has_manager()) {
     model::ManagerStatus manager{from.manager().raft_id(), from.manager().address()};
-    SKEP_TRY_ASSIGN(manager.reachability, decode_enum(kReachabilities, from.manager().reachability(),
-                                                      "node: manager: reachability"));
+    SKEP_TRY_ASSIGN(
+        manager.reachability,
+        decode_enum(kReachabilities, from.manager().reachability(), "node: manager: reachability"));
     to.manager = std::move(manager);
   }
   to.certificate_expires_at = {from.certificate_expires_at_unix_ns()};

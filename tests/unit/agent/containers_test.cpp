@@ -82,6 +82,8 @@ TEST_CASE("exec gives the output, and the exit code before the end of the stream
   Running node;
   node.world.runtime.exec_output = "hello\n";
   node.world.runtime.exec_exit = 7;
+  // Also when the driver dies meanwhile: whoever waits asks the next one.
+  node.world.runtime.exec_waits_lost = GENERATE(0, 2);
   ExecConfig config;
   config.container_id = World::id(node.task);
   config.argv = {"echo", "hello"};

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 
 #include "daemon/agent/network_namespace.hpp"
 #include "tests/unit/agent/world.hpp"
@@ -35,6 +36,41 @@ TEST_CASE("a restarted agent adopts what runs, without a manager and without a r
   world.assign({task});
   world.runtime.end(World::id(task), 1);
   CHECK(world.is(task, TaskState::failed));
+}
+
+TEST_CASE("a driver that is started anew hears of what is there by then") {
+  if (!can_run()) return;
+  World world;
+  world.start_agent();
+  const AssignedTask one = World::task(1);
+  const AssignedTask two = World::task(2);
+  world.assign({one});
+  REQUIRE(world.is(one, TaskState::running));
+  world.assign({one, two});
+  REQUIRE(world.is(two, TaskState::running));
+  REQUIRE(world.runtime.source);
+  const drivers::RestorePlan both = world.runtime.source();
+  CHECK(both.objects.size() == 2);
+  REQUIRE(both.ids.has_value());
+  CHECK(std::set<std::string>(both.ids->begin(), both.ids->end()) ==
+        std::set<std::string>{World::id(one), World::id(two)});
+  world.assign({two});
+  REQUIRE(world.until([&] { return world.runtime.containers.size() == 1; }));
+  REQUIRE(world.until([&] { return world.runtime.source().objects.size() == 1; }));
+  CHECK(world.runtime.source().objects[0].id == World::id(two));
+  world.stop_agent();
+  CHECK_FALSE(world.runtime.source);
+  world.start_agent();  // which cleans up
+}
+
+TEST_CASE("a driver that is started anew before the first assignment may clear nothing away") {
+  if (!can_run()) return;
+  World world;
+  world.start_agent();
+  REQUIRE(world.runtime.source);
+  CHECK_FALSE(world.runtime.source().ids.has_value());
+  world.assign({});
+  REQUIRE(world.until([&] { return world.runtime.source().ids.has_value(); }));
 }
 
 TEST_CASE("what ended or vanished while the agent was away is reported") {

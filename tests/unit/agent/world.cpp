@@ -167,10 +167,15 @@ Reply<int64_t> FakeRuntime::exec_start(std::string, std::string) {
 Reply<int64_t> FakeRuntime::exec_wait(std::string, std::string) {
   Signal later(loop_);
   co_await later.changed_within(std::chrono::milliseconds(20));  // after the streams' end
+  if (exec_waits_lost > 0) {
+    --exec_waits_lost;
+    co_return fail(ErrorKind::plugin_lost, "its process died");
+  }
   co_return exec_exit;
 }
 
-Reply<void> FakeRuntime::restore_from(drivers::RestoreSource source) {
+Reply<void> FakeRuntime::restore_from(drivers::RestoreSource from) {
+  source = std::move(from);
   drivers::RestorePlan plan = source();
   for (const drivers::RestorePlan::Object& object : plan.objects) {
     const bool there = containers.contains(object.id);

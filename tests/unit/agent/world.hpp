@@ -49,8 +49,8 @@ class FakeRuntime final : public drivers::RuntimeDriver {
   Reply<void> exec_create(drivers::ExecRequest request) override;
   Reply<int64_t> exec_start(std::string id, std::string exec_id) override;
   Reply<int64_t> exec_wait(std::string id, std::string exec_id) override;
-  Reply<void> restore_from(drivers::RestoreSource source) override;
-  void forget_source() override {}
+  Reply<void> restore_from(drivers::RestoreSource from) override;
+  void forget_source() override { source = nullptr; }
   Reply<void> restore_done(std::vector<std::string> ids) override;
 
   void end(const std::string& id, int64_t exit_code);
@@ -66,6 +66,8 @@ class FakeRuntime final : public drivers::RuntimeDriver {
   int exec_file = -1;  // what the process writes to, when `exec_goes_on`; the test closes it
   bool exec_goes_on = false;
   int64_t exec_exit = 0;
+  int exec_waits_lost = 0;        // how many end with the driver before one is answered
+  drivers::RestoreSource source;  // as it was registered; empty once it was forgotten
   int starts = 0;
   int pulls = 0;
   int restores_done = 0;

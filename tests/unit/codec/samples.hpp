@@ -45,6 +45,8 @@ inline model::Node node() {
       "worker-1", {{"disk", "ssd"}}, model::NodeRole::manager, model::NodeAvailability::drain};
   n.description = {"host",  {"x86_64", "linux"}, {4'000'000'000, 1 << 30, 1000},
                    "0.1.0", {{"zone", "b"}},     {{"Network", "overlay"}, {"Log", "json-file"}}};
+  n.description.trouble = "driver x is unhealthy";
+  n.description.takes_no_tasks = true;
   n.status = {model::NodeState::disconnected, "heartbeat failure", "10.0.0.7"};
   n.role = model::NodeRole::manager;
   n.manager = model::ManagerStatus{42, "10.0.0.7:2377", model::Reachability::reachable};

@@ -214,6 +214,35 @@ TEST_CASE("a paused node keeps its tasks and gets no new one") {
   CHECK(world.spread(web) == Spread{{0, 1}, {1, 4}});
 }
 
+TEST_CASE("a node that can start nothing keeps its tasks and gets none until it can again") {
+  World world(2);
+  const model::ServiceId web = world.create("web", 2);
+  world.agents_obey();
+  const auto say = [&](std::string trouble) {
+    return world.ask([&](store::Draft& draft) {
+      model::NodeDescription description = draft.node(world.node(0))->description;
+      description.takes_no_tasks = !trouble.empty();
+      description.trouble = std::move(trouble);
+      return planner::node_ready(draft, world.node(0), description, "10.77.0.1");
+    });
+  };
+  REQUIRE(say("driver r is unhealthy"));
+  world.ask([&](store::Draft& draft) {
+    CHECK(draft.node(world.node(0))->status.message == "driver r is unhealthy");
+    CHECK(draft.node(world.node(0))->status.state == model::NodeState::ready);
+    return 0;
+  });
+  CHECK(world.running(web) == 2);
+  REQUIRE(world.scale(web, 5));
+  CHECK(world.spread(web) == Spread{{0, 1}, {1, 4}});
+  REQUIRE(world.set_availability(1, NodeAvailability::pause));
+  REQUIRE(world.scale(web, 6));
+  CHECK(wanted_in_slot(world, web, 6)->status.error ==
+        "no suitable node (2 nodes not available for new tasks)");
+  REQUIRE(say(""));
+  CHECK(world.spread(web) == Spread{{0, 2}, {1, 4}});
+}
+
 TEST_CASE("a task that fails is replaced in its slot after the restart delay") {
   World world(1);
   const model::ServiceId web = world.create("web", 1);
