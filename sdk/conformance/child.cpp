@@ -204,6 +204,10 @@ Ended run_apart(const Plugin& plugin, const Case& about, const std::string& scra
   if (child == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(exit_cannot_run);
+    // A crash shall look like one, whatever the caller does about signals.
+    for (const int fatal : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGTERM}) {
+      signal(fatal, SIG_DFL);
+    }
     write_result(body(plugin, about, scratch), result);
     std::cout.flush();
     _exit(0);  // without the destructors of a driver's library: some end badly, and none matters

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include <charconv>
 #include <functional>
 #include <map>
 #include <ostream>
@@ -34,6 +35,12 @@ Result<Asked> parse(const std::vector<std::string>& words) {
         return fail(ErrorKind::invalid, fmt::format("{} wants a value", word));
       }
       *option->second = equals == std::string::npos ? words[++i] : word.substr(equals + 1);
+    } else if (word.starts_with("--patience-ms=")) {
+      const std::string_view number = std::string_view(word).substr(equals + 1);
+      const auto [end, error] = std::from_chars(number.begin(), number.end(), options.patience_ms);
+      if (error != std::errc() || end != number.end() || options.patience_ms <= 0) {
+        return fail(ErrorKind::invalid, fmt::format("{} is no number of milliseconds", word));
+      }
     } else if (word == "--in-process") {
       options.mode = Mode::in_process;
     } else if (word == "--list") {
@@ -63,13 +70,15 @@ std::string kit_usage(const std::string& program) {
       "Runs a driver through the conformance cases of its kind.\n\n"
       "  --kind KIND      only the cases of this kind (and the generic ones)\n"
       "  --in-process     load the driver into the test's process instead of a helper\n"
-      "  --filter GLOB    only cases whose name matches; one case in-process is not forked\n"
+      "  --filter GLOBS   only cases whose name matches one of them (\"volume.life.*,*.fuzz.*\");\n"
+      "                   one case in-process is not forked\n"
       "  --list           print the cases instead of running them\n"
       "  --config JSON    the driver's configuration\n"
       "  --profile FILE   facts about the driver: options to create with, cases to skip\n"
       "  --junit FILE     write a JUnit report\n"
       "  --host PROGRAM   the skep-plugin-host to use\n"
-      "  --scratch DIR    folder for scratch files\n\n"
+      "  --scratch DIR    folder for scratch files\n"
+      "  --patience-ms=N  wait for no answer longer than this, whatever its deadline\n\n"
       "Exit code: 0 all passed or skipped, 1 a case failed, 2 the cases can't run.\n",
       program);
 }

@@ -15,7 +15,7 @@ namespace skep::conformance {
 namespace {
 
 constexpr size_t workers_max = 32;
-constexpr auto end_patience = std::chrono::seconds(10);
+constexpr std::chrono::milliseconds end_patience = std::chrono::seconds(10);
 constexpr size_t text_kept = 200;  // of a driver's text in an observation, bytes
 
 // What the host finds wrong with a driver's words it tells in the driver's own log.
@@ -189,8 +189,10 @@ class Ear : public host::Listener {
 
 class InProcess : public Engine {
  public:
-  InProcess(std::unique_ptr<host::Instance> instance, Ledger& ledger)
+  InProcess(std::unique_ptr<host::Instance> instance, Ledger& ledger,
+            std::chrono::milliseconds patience)
       : ledger_(ledger),
+        patience_(patience),
         instance_(std::move(instance)),
         pool_(std::make_unique<host::WorkerPool>(workers_max)) {
     const skep_plugin& descriptor = instance_->descriptor();
@@ -229,7 +231,7 @@ class InProcess : public Engine {
       return std::ranges::all_of(ledger_.entries, [](const auto& one) { return one.second.ended; });
     };
     const bool quiet =
-        ledger_.wait_until(all_ended, Clock::now() + end_patience) && pool_->close(end_patience);
+        ledger_.wait_until(all_ended, Clock::now() + patience_) && pool_->close(patience_);
     if (quiet) {
       instance_.reset();
       pool_.reset();
@@ -244,6 +246,7 @@ class InProcess : public Engine {
 
  private:
   Ledger& ledger_;
+  const std::chrono::milliseconds patience_;
   std::unique_ptr<host::Instance> instance_;
   std::unique_ptr<host::WorkerPool> pool_;
 };
@@ -259,7 +262,9 @@ Result<std::unique_ptr<Engine>> start_here(const Plugin& plugin, const LoadOptio
   auto* const ear = new Ear(ledger);  // for the life of the process, as the listener must
   SKEP_TRY_ASSIGN(std::unique_ptr<host::Instance> instance,
                   host::Instance::load(std::move(file), plugin.identity, *ear, options.shape));
-  return std::make_unique<InProcess>(std::move(instance), ledger);
+  const auto patience =
+      plugin.patience_ms > 0 ? std::chrono::milliseconds(plugin.patience_ms) : end_patience;
+  return std::make_unique<InProcess>(std::move(instance), ledger, patience);
 }
 
 }  // namespace skep::conformance

@@ -89,6 +89,16 @@ Result<Plugin> plugin_of(const KitOptions& options) {
 
 namespace {
 
+// Whether one of the filter's globs, separated by commas, is the name's.
+bool chosen(const std::string& filter, const std::string& name) {
+  if (filter.empty()) return true;
+  std::istringstream globs(filter);
+  for (std::string glob; std::getline(globs, glob, ',');) {
+    if (fnmatch(glob.c_str(), name.c_str(), 0) == 0) return true;
+  }
+  return false;
+}
+
 // The kinds of the note's interfaces, or the one that was asked for.
 Result<std::vector<const Kind*>> kinds_of(const Plugin& plugin, const std::string& wanted) {
   std::vector<const Kind*> found;
@@ -123,16 +133,13 @@ Result<Selection> select(const KitOptions& options) {
     }
   }
   for (Case& one : all) {
-    const bool chosen =
-        options.filter.empty() || fnmatch(options.filter.c_str(), one.name.c_str(), 0) == 0;
     // Watches are kept whatever the filter says; they stay silent unless they see something.
-    if (chosen || !one.run) selection.cases.push_back(std::move(one));
+    if (!one.run || chosen(options.filter, one.name)) selection.cases.push_back(std::move(one));
   }
   std::ranges::stable_partition(selection.cases,
                                 [](const Case& one) { return one.run != nullptr; });
-  if (std::ranges::none_of(selection.cases, [&](const Case& one) {
-        return options.filter.empty() || fnmatch(options.filter.c_str(), one.name.c_str(), 0) == 0;
-      })) {
+  if (std::ranges::none_of(selection.cases,
+                           [&](const Case& one) { return chosen(options.filter, one.name); })) {
     return fail(ErrorKind::not_found, fmt::format("no case matches \"{}\"", options.filter));
   }
   const auto skips = selection.plugin.facts.find("skip");

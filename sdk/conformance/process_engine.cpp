@@ -17,7 +17,7 @@ namespace skep::conformance {
 namespace {
 
 constexpr auto load_patience = std::chrono::seconds(20);
-constexpr auto end_patience = std::chrono::seconds(10);
+constexpr std::chrono::milliseconds end_patience = std::chrono::seconds(10);
 
 class HelperProcess : public Engine, private host::HelperEvents {
  public:
@@ -27,6 +27,7 @@ class HelperProcess : public Engine, private host::HelperEvents {
   }
 
   Status start(const Plugin& plugin, const LoadOptions& options) {
+    if (plugin.patience_ms > 0) patience_ = std::chrono::milliseconds(plugin.patience_ms);
     SKEP_TRY_ASSIGN(const host::CheckedFile file,
                     host::CheckedFile::open(plugin.path, std::nullopt, load_by(options.debug)));
     host::HelperOptions wanted;
@@ -65,7 +66,7 @@ class HelperProcess : public Engine, private host::HelperEvents {
   bool end() override {
     if (gone_) return true;
     helper_->end();
-    if (turn_until([this] { return gone_; }, Clock::now() + end_patience)) return true;
+    if (turn_until([this] { return gone_; }, Clock::now() + patience_)) return true;
     kill();
     return false;
   }
@@ -118,6 +119,7 @@ class HelperProcess : public Engine, private host::HelperEvents {
   }
 
   Ledger& ledger_;
+  std::chrono::milliseconds patience_ = end_patience;
   std::unique_ptr<host::Helper> helper_;
   std::optional<Error> refusal_;
   std::string how_;

@@ -87,7 +87,14 @@ Status two_instances(Run& run) {
     SKEP_TRY(run.that(ids.empty(), "the second instance has no object of the first",
                       fmt::format("it lists {}", ids.empty() ? "" : ids.front())));
     SKEP_TRY_ASSIGN(Walk other, Walk::begin(run, two, 1));
-    SKEP_TRY(other.take_changes(two, 0, other.steps().size()));
+    SKEP_TRY(other.take_changes(two, 0, down));
+    for (Driver* const driver : {&one, &two}) {
+      SKEP_TRY_ASSIGN(const std::vector<std::string> listed, run.kind().existing(run, *driver));
+      SKEP_TRY(run.that(
+          listed.size() == 1, "each instance has the one object it made",
+          fmt::format("the {} lists {}", driver == &one ? "first" : "second", listed.size())));
+    }
+    SKEP_TRY(other.take_changes(two, down, other.steps().size()));
   }
   run.when("the second instance has ended");
   two.drop();

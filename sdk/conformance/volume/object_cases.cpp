@@ -95,12 +95,15 @@ Status pages(Run& run) {
     for (const json& one : volumes) ++seen[one.at("volume").get<std::string>()];
     if (listed.text("next").empty()) break;
     request["token"] = listed.text("next");
-    // Names before and behind where the walk stands.
-    SKEP_TRY(make(name("a-come", page)));
-    SKEP_TRY(make(name("z-come", page)));
-    if (page < most) {
+    // Names come before and behind where the walk stands, and then more go than came.
+    if (page % 2 == 0) {
+      SKEP_TRY(make(name("a-come", page)));
+      SKEP_TRY(make(name("z-come", page)));
+      continue;
+    }
+    for (int i = 0; i < most; ++i) {
       SKEP_TRY(run.ok(
-          driver->call(volume("remove"), {{"volume", name("leave", page)}, {"handle", nullptr}})));
+          driver->call(volume("remove"), {{"volume", name("leave", i)}, {"handle", nullptr}})));
     }
   }
   for (int i = 0; i < stay; ++i) {
@@ -147,9 +150,9 @@ Status validate_changes_nothing(Run& run) {
   SKEP_TRY_ASSIGN(Driver* const driver, run.started());
   json request = volume_create(run, "x");
   request.erase("volume");
+  const Outcome before = driver->call(volume("list"), json::object());
   for (int i = 0; i < 2; ++i) SKEP_TRY(run.ok(driver->call(volume("validate"), request)));
-  SKEP_TRY_ASSIGN(const std::vector<std::string> ids, run.kind().existing(run, *driver));
-  return run.that(ids.empty(), "no volume", "there is one after validate");
+  return run.same(before, driver->call(volume("list"), json::object()));
 }
 
 bool holds(const std::filesystem::path& file, const std::string& word) {
@@ -259,7 +262,11 @@ Status small_disk(Run& run, const Driver& driver) {
   const bool mounted = unshare(CLONE_NEWNS) == 0 &&
                        mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
                        mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=1m,nr_inodes=64") == 0;
-  if (mounted) return {};
+  if (mounted) {
+    std::filesystem::create_directories(driver.run_dir());
+    std::filesystem::create_directories(driver.data_dir());
+    return {};
+  }
   return run.skip(
       fmt::format("no small file system can be mounted here ({})", std::strerror(errno)));
 }

@@ -1,0 +1,230 @@
+// Which case finds which mistake: the table of wrong_drivers_test.cpp.
+//
+// `must` are the cases that fail with the fake, `may` globs over those that meet the mistake too,
+// all of them or some, depending on time. Only the cases that `look` selects are run: those of the
+// part of the contract that the mistake is about and its neighbours.
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sdk/conformance/kit.hpp"
+
+namespace skep::conformance::test {
+
+struct Row {
+  std::string fake;
+  std::vector<std::string> must;
+  std::vector<std::string> may;
+  Mode mode = Mode::in_process;  // quicker, and a crash is as plain
+  int64_t patience_ms = 4'000;   // short where an answer never comes
+};
+
+struct Group {
+  std::string look;
+  std::vector<Row> rows;
+};
+
+inline Group loading_group() {
+  return {
+      "generic.file.*,generic.load.*,generic.tables.*,generic.config.good",
+      {
+          {"volumes-second-symbol", {"generic.file.one-symbol"}, {}},
+          {"volumes-unique-symbol", {"generic.file.one-symbol", "generic.file.unique-symbols"}, {}},
+          {"volumes-text-relocation", {"generic.file.writable-code"}, {}},
+          {"volumes-another-id-in-the-note", {"generic.file.loads"}, {"*"}},
+          {"volumes-thread-at-load", {"generic.load.unchanged"}, {}},
+          {"volumes-signal-at-load", {"generic.load.unchanged"}, {}},
+          {"volumes-environment-at-load", {"generic.load.unchanged"}, {}},
+          {"volumes-file-at-load", {"generic.load.unchanged"}, {}},
+          {"volumes-umask-at-load", {"generic.load.unchanged"}, {}},
+          {"volumes-folder-at-load", {"generic.load.unchanged"}, {}},
+          {"volumes-locale-at-load", {"generic.load.unchanged"}, {}},
+          {"volumes-file-per-instance",
+           {"generic.load.thousand-instances"},
+           {"generic.load.configured-instances"}},
+          {"volumes-memory-per-instance", {"generic.load.thousand-instances"}, {}},
+          {"volumes-file-per-configure", {"generic.load.configured-instances"}, {}},
+      }};
+}
+
+inline Group base_group() {
+  return {"generic.[bcpt]*,volume.life.*,volume.usage",
+          {
+              {"volumes-lacks-a-function", {"generic.tables.required"}, {}},
+              {"volumes-needs-its-own-host", {"generic.tables.newer-host"}, {}},
+              {"volumes-schema-is-no-schema", {"generic.config.schema"}, {}},
+              {"volumes-takes-any-configuration", {"generic.config.wrong-type"}, {}},
+              {"volumes-slow-probe", {"generic.probe.cheap"}, {}},
+              {"volumes-probe-changes-its-mind", {"generic.probe.cheap"}, {}},
+              {"volumes-probe-crashes-unconfigured",
+               {"generic.probe.before-configure"},
+               {"generic.base.no-exception"}},
+              {"volumes-exceptions-cross",
+               {"generic.base.no-exception", "generic.seen.rule-21"},
+               {"generic.config.wrong-type", "volume.life.*"}},
+              {"volumes-throws-in-one-operation",
+               {"generic.base.no-exception", "generic.seen.rule-21", "volume.usage"},
+               {"volume.life.*"}},
+              {"volumes-works-while-drained", {"volume.life.drained"}, {}},
+              {"volumes-bad-metric-name", {"generic.watch.metrics"}, {}},
+          }};
+}
+
+inline Group request_group() {
+  return {
+      "*.fuzz.*,volume.life.long-id,volume.life.repeated,generic.base.*,volume.remove.held",
+      {
+          {"volumes-crashes-on-bad-utf8",
+           {"generic.fuzz.bad-utf8", "volume.fuzz.bad-utf8"},
+           {"generic.base.no-exception"}},
+          {"volumes-crashes-on-deep-requests",
+           {"generic.fuzz.deep", "volume.fuzz.deep"},
+           {},
+           Mode::process},
+          {"volumes-crashes-on-large-requests", {"generic.fuzz.large", "volume.fuzz.large"}, {}},
+          {"volumes-hangs-on-empty-requests",
+           {"generic.fuzz.not-json", "volume.fuzz.not-json"},
+           {"generic.base.no-exception", "generic.seen.rule-24"},
+           Mode::process,
+           700},
+          {"volumes-error-without-the-member",
+           {"generic.fuzz.wrong-member", "volume.fuzz.wrong-member"},
+           {}},
+          {"volumes-error-without-a-sentence",
+           {"generic.watch.errors"},
+           {"*.fuzz.wrong-member", "volume.remove.held"}},
+          {"volumes-refuses-unknown-members",
+           {"generic.fuzz.unknown-member", "volume.fuzz.unknown-member"},
+           {}},
+          {"volumes-takes-long-ids", {"volume.life.long-id"}, {}},
+      }};
+}
+
+inline Group completion_group() {
+  return {"volume.life.*,volume.modes.*,volume.usage,volume.get.*,generic.base.*",
+          {
+              {"volumes-forgets-to-complete",
+               {"volume.usage", "volume.life.whole"},
+               {"volume.*", "generic.base.no-exception", "generic.seen.rule-24"},
+               Mode::in_process,
+               700},
+              {"volumes-completes-twice", {"generic.watch.completion"}, {}},
+              {"volumes-completes-late", {"generic.watch.completion"}, {}},
+              {"volumes-reply-of-another-shape", {"generic.watch.replies"}, {}},
+              {"volumes-another-reply-each-time",
+               {"volume.life.repeated"},
+               {"volume.modes.same", "volume.get.agrees"}},
+              {"volumes-differs-in-process", {"volume.modes.same"}, {}},
+          }};
+}
+
+inline Group life_group() {
+  return {"volume.life.*,volume.overlap.*,volume.modes.*,volume.remove.*",
+          {
+              {"volumes-create-is-not-idempotent",
+               {"volume.life.repeated"},
+               {"volume.life.other-arguments", "volume.overlap.one-object"}},
+              {"volumes-takes-other-arguments", {"volume.life.other-arguments"}, {}},
+              {"volumes-remove-of-unknown-fails",
+               {"volume.life.repeated", "volume.remove.unknown"},
+               {"volume.overlap.one-object"}},
+              {"volumes-loses-objects-when-many-come",
+               {"volume.overlap.objects"},
+               {"volume.overlap.*"}},
+              {"volumes-objects-in-a-static", {"volume.modes.two-instances"}, {}},
+              {"volumes-host-in-a-static", {"volume.modes.two-instances"}, {"generic.*"}},
+          }};
+}
+
+inline Group restart_group() {
+  return {
+      "volume.restart.*,volume.crash.*,volume.life.whole",
+      {
+          {"volumes-remembers-nothing",
+           {"volume.restart.orderly", "volume.restart.data"},
+           {"volume.restart.*", "volume.crash.*"}},
+          {"volumes-half-made-after-a-crash", {"volume.crash.during"}, {}, Mode::process},
+          {"volumes-deletes-before-restore-done", {"volume.restart.before-restore-done"}, {}},
+          {"volumes-deletes-what-was-named",
+           {"volume.restart.orderly"},
+           {"volume.restart.*", "volume.crash.*"}},
+          {"volumes-restore-makes", {"volume.restart.never-made"}, {"volume.restart.unknown"}},
+          {"volumes-forgets-restored-holders", {"volume.restart.holders"}, {"volume.restart.*"}},
+          {"volumes-remembers-holders-itself",
+           {"volume.restart.no-holders"},
+           {"volume.restart.holders"}},
+          {"volumes-mounts-again", {"volume.restart.data"}, {"volume.restart.*", "volume.life.*"}},
+      }};
+}
+
+inline Group volume_group() {
+  return {"volume.[gpru]*,volume.li*,volume.sharing.*",
+          {
+              {"volumes-removes-what-is-held", {"volume.remove.held"}, {"volume.restart.holders"}},
+              {"volumes-busy-without-a-name", {"volume.remove.held"}, {"volume.restart.holders"}},
+              {"volumes-publish-makes", {"volume.publish.unknown"}, {}},
+              {"volumes-publish-wants-a-handle",
+               {"volume.publish.no-handle"},
+               {"volume.publish.unknown"}},
+              {"volumes-one-holder-alone", {"volume.publish.second-holder"}, {"volume.publish.*"}},
+              {"volumes-path-is-not-there", {"volume.publish.folder"}, {"volume.*"}},
+              {"volumes-counts-holders-itself",
+               {"volume.publish.hosts-count"},
+               {"volume.restart.data"}},
+              {"volumes-unmounts-under-the-others",
+               {"volume.publish.short-holder"},
+               {"volume.unpublish.*"}},
+              {"volumes-never-unmounts",
+               {"volume.unpublish.last"},
+               {"volume.publish.*", "volume.restart.data"}},
+              {"volumes-mounts-tells-nothing", {"volume.unpublish.last"}, {}},
+              {"volumes-usage-is-made-up", {"volume.usage"}, {}},
+              {"volumes-data-outlives-remove",
+               {"volume.life.whole", "volume.restart.data-kept"},
+               {"volume.life.*", "volume.restart.*"}},
+          }};
+}
+
+inline Group create_group() {
+  return {"volume.create.*,volume.l*,volume.validate.*,volume.secrets,volume.get.*",
+          {
+              {"volumes-lists-twice", {"volume.list.pages"}, {"volume.*"}},
+              {"volumes-pages-by-position", {"volume.list.pages"}, {}},
+              {"volumes-ignores-max", {"volume.list.pages"}, {}},
+              {"volumes-validate-makes",
+               {"volume.validate.nothing"},
+               {"volume.life.*", "volume.create.*"}},
+              {"volumes-takes-unknown-options", {"volume.create.unknown-option"}, {}},
+              {"volumes-leaves-half-made", {"volume.create.unknown-option"}, {"volume.create.*"}},
+              {"volumes-names-lead-out", {"volume.create.names"}, {"volume.create.unknown-option"}},
+              {"volumes-full-disk-is-internal", {"volume.create.full-disk"}, {}},
+              {"volumes-logs-secrets", {"volume.secrets"}, {}},
+              {"volumes-keeps-secrets", {"volume.secrets"}, {}},
+          }};
+}
+
+inline Group balancer_group() {
+  return {"lb.[ls]*,lb.apply.*,lb.overlap.*",
+          {
+              {"balancer-attaches-otherwise", {"lb.life.other-arguments"}, {}},
+              {"balancer-detach-of-unknown-fails",
+               {"lb.scope.unknown"},
+               {"lb.life.repeated", "lb.overlap.one-object"}},
+              {"balancer-always-drifts", {"lb.scope.check"}, {}},
+              {"balancer-release-keeps", {"lb.scope.release", "lb.life.whole"}, {"lb.*"}},
+              {"balancer-one-scope-for-all", {"lb.scope.independent"}, {"lb.overlap.*"}},
+              {"balancer-applies-older", {"lb.apply.not-newer"}, {}},
+              {"balancer-takes-any-base", {"lb.apply.other-base"}, {"lb.scope.release"}},
+              {"balancer-full-state-adds", {"lb.apply.full"}, {"lb.apply.other-base"}},
+              {"balancer-removes-first", {"lb.apply.no-hole"}, {}},
+              {"balancer-one-bad-entry-stops-all", {"lb.apply.partial"}, {}},
+              {"balancer-partial-takes-the-generation", {"lb.apply.partial"}, {}},
+              {"balancer-ignores-weights", {"lb.apply.members"}, {}},
+              {"balancer-ignores-draining", {"lb.apply.members"}, {}},
+              {"balancer-slow-with-many", {"lb.apply.thousand"}, {}},
+          }};
+}
+
+}  // namespace skep::conformance::test

@@ -1,0 +1,120 @@
+// Every mistake is found by the case of the rule it breaks, and no unrelated case complains.
+//
+// The table is rows.hpp: a row names a fake of tests/fakes/wrong, the cases that must fail with it,
+// and those that may. A fake without a row fails the test, and so does a row without its fake.
+// SPDX-License-Identifier: Apache-2.0
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "sdk/conformance/kit.hpp"
+#include "tests/unit/conformance/rows.hpp"
+
+namespace {
+
+using namespace skep::conformance;
+using namespace skep::conformance::test;
+
+std::string path_of(const std::string& fake) {
+  return std::string(SKEP_TEST_WRONG) + "/wrong-" + fake + ".so";
+}
+
+KitReport report_of(const std::string& fake, Mode mode, const std::string& look,
+                    int64_t patience_ms, std::ostream& out) {
+  KitOptions options;
+  options.file = path_of(fake);
+  options.mode = mode;
+  options.host_program = SKEP_TEST_PLUGIN_HOST;
+  options.filter = look;
+  options.patience_ms = patience_ms;
+  const skep::Result<KitReport> report = run_kit(options, out);
+  if (!report) FAIL(report.error().message);
+  return *report;
+}
+
+void check_row(const Row& row, const std::string& look) {
+  std::ostringstream out;
+  const KitReport report = report_of(row.fake, row.mode, look, row.patience_ms, out);
+  std::set<std::string> failed;
+  for (const CaseResult& result : report.cases) {
+    if (result.verdict == Verdict::failed) failed.insert(result.name);
+  }
+  INFO(row.fake << "\n" << out.str());
+  for (const std::string& name : row.must) {
+    INFO("must fail: " << name);
+    CHECK(failed.erase(name) == 1);
+  }
+  for (const std::string& name : failed) {
+    INFO("failed too: " << name);
+    CHECK(std::ranges::any_of(row.may, [&](const std::string& glob) {
+      return fnmatch(glob.c_str(), name.c_str(), 0) == 0;
+    }));
+  }
+}
+
+void check_group(const Group& group) {
+  for (const Row& row : group.rows) check_row(row, group.look);
+}
+
+}  // namespace
+
+TEST_CASE("a driver without a mistake passes everything, in both modes", "[right]") {
+  for (const std::string fake : {"volumes-nothing", "balancer-nothing"}) {
+    for (const Mode mode : {Mode::process, Mode::in_process}) {
+      std::ostringstream out;
+      const KitReport report = report_of(fake, mode, "", 0, out);
+      INFO(out.str());
+      CHECK(report.failed() == 0);
+      CHECK(report.cases.size() > 50);
+    }
+  }
+}
+
+TEST_CASE("mistakes in the file, in loading and in instances are caught", "[loading]") {
+  check_group(loading_group());
+}
+TEST_CASE("mistakes in tables, configuration and base operations are caught", "[base]") {
+  check_group(base_group());
+}
+TEST_CASE("mistakes with requests and errors are caught", "[requests]") {
+  check_group(request_group());
+}
+TEST_CASE("mistakes with completion and replies are caught", "[completion]") {
+  check_group(completion_group());
+}
+TEST_CASE("mistakes in an object's life are caught", "[life]") {
+  check_group(life_group());
+}
+TEST_CASE("mistakes around restarts are caught", "[restart]") {
+  check_group(restart_group());
+}
+TEST_CASE("mistakes with volumes and holders are caught", "[volume]") {
+  check_group(volume_group());
+}
+TEST_CASE("mistakes with what a volume is made of are caught", "[create]") {
+  check_group(create_group());
+}
+TEST_CASE("mistakes of balancers are caught", "[lb]") {
+  check_group(balancer_group());
+}
+
+TEST_CASE("every fake has its row, and every row its fake", "[rows]") {
+  std::set<std::string> rows{"volumes-nothing", "balancer-nothing"};
+  for (const Group& some :
+       {loading_group(), base_group(), request_group(), completion_group(), life_group(),
+        restart_group(), volume_group(), create_group(), balancer_group()}) {
+    for (const Row& row : some.rows) CHECK(rows.insert(row.fake).second);
+  }
+  std::set<std::string> fakes;
+  for (const auto& entry : std::filesystem::directory_iterator(SKEP_TEST_WRONG)) {
+    const std::string name = entry.path().stem();
+    fakes.insert(name.substr(std::string("wrong-").size()));
+  }
+  CHECK(rows == fakes);
+}
