@@ -41,7 +41,7 @@ FLOORS = [
     (r"daemon/", r"(cli|plugins|tests)/", "daemon knows nothing above it"),
     (r"daemon/(?!drivers/)", r"skep/(abi|runtime|network|lb|volume|cpp)", "daemon/drivers alone knows the ABI"),
     (r"cli/", r"(plugins|tests)/", "the command line knows no plugin"),
-    (r"(plugins|sdk/include|sdk/examples|sdk/templates)/", r"(core|daemon|cli|tests|sdk/host|sdk/conformance)/",
+    (r"(plugins|sdk/include|sdk/examples)/", r"(core|daemon|cli|tests|sdk/host|sdk/conformance)/",
      "drivers stand on the contract alone"),
     (r"sdk/(host|conformance|schema)/", r"(core/(?!model/(result|expected)\.hpp)|daemon/|cli/|tests/)",
      "hosts of drivers stand on the contract, and on how the house says that something went wrong"),
@@ -310,7 +310,7 @@ def check_dead_files(paths):
                 named.add(os.path.normpath(word[1:] if word.startswith("/") else os.path.join(folder, word)))
     included = {name.rsplit("/", 1)[-1] for path in paths if path.endswith(CPP) for _, _, name in includes(path)}
     for path in paths:
-        if path.endswith((".cpp", ".c")) and path not in named and not path.startswith("sdk/templates/"):
+        if path.endswith((".cpp", ".c")) and path not in named:
             report(path, 1, "a dead file: no CMakeLists.txt names it")
         if path.endswith((".hpp", ".h")) and not path.startswith("sdk/") and path.rsplit("/", 1)[-1] not in included:
             report(path, 1, "a dead file: nobody includes it")

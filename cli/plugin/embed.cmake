@@ -1,23 +1,29 @@
 # Writes a C++ file that holds the text of every template, so that `skep plugin new` needs no file.
 #
-# cmake -DFROM=sdk/templates -DTO=FILE -P embed.cmake. A file sdk/templates/KIND-LANG/PATH becomes one row:
-# template, path, text. Raw strings carry the text, so it may hold anything but their end mark.
+# cmake -DFROM=sdk/examples -DTO=FILE -P embed.cmake. A template is an example whose name is left open: what is
+# built and tested in the tree is what an author begins with. Each of an example's files becomes one row:
+# template (KIND-LANGUAGE), path, text. Raw strings carry the text, so it may hold anything but their end mark.
 # SPDX-License-Identifier: Apache-2.0
-file(GLOB_RECURSE paths LIST_DIRECTORIES false RELATIVE ${FROM} ${FROM}/*)
-list(SORT paths)
 set(rows "")
-foreach(path ${paths})
-  file(READ ${FROM}/${path} text)
-  if(text MATCHES "\\)skep_template\"")
-    message(FATAL_ERROR "${path} holds the end mark of a raw string")
+foreach(pair volume-cpp=volume-dir volume-c=volume-dir-c lb-cpp=lb-null lb-c=lb-null-c network-cpp=net-ip)
+  string(REGEX MATCH "^(.*)=(.*)$" pair ${pair})
+  set(template ${CMAKE_MATCH_1})
+  set(example ${CMAKE_MATCH_2})
+  file(GLOB_RECURSE paths LIST_DIRECTORIES false RELATIVE ${FROM}/${example} ${FROM}/${example}/*)
+  if(NOT paths)
+    message(FATAL_ERROR "there is no example ${example}")
   endif()
-  string(FIND "${path}" "/" slash)
-  string(SUBSTRING "${path}" 0 ${slash} template)
-  math(EXPR after "${slash} + 1")
-  string(SUBSTRING "${path}" ${after} -1 inside)
-  string(APPEND rows "    {\"${template}\", \"${inside}\", R\"skep_template(${text})skep_template\"},\n")
+  list(SORT paths)
+  foreach(path ${paths})
+    file(READ ${FROM}/${example}/${path} text)
+    if(text MATCHES "\\)skep_template\"")
+      message(FATAL_ERROR "${path} holds the end mark of a raw string")
+    endif()
+    string(REPLACE ${example} "@name@" text "${text}")
+    string(APPEND rows "    {\"${template}\", \"${path}\", R\"skep_template(${text})skep_template\"},\n")
+  endforeach()
 endforeach()
-file(WRITE ${TO} "// Made by cli/plugin/embed.cmake from sdk/templates.
+file(WRITE ${TO} "// Made by cli/plugin/embed.cmake from sdk/examples.
 // SPDX-License-Identifier: Apache-2.0
 #include \"cli/plugin/templates.hpp\"
 

@@ -25,7 +25,7 @@ install(DIRECTORY ${skep_sdk_source}/include/skep DESTINATION ${CMAKE_INSTALL_IN
   COMPONENT sdk FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 install(DIRECTORY ${skep_sdk_source}/schema/ DESTINATION ${SKEP_SDK_SHARE}/schema
   COMPONENT sdk FILES_MATCHING PATTERN "*.json")
-install(DIRECTORY ${skep_sdk_source}/examples ${skep_sdk_source}/templates
+install(DIRECTORY ${skep_sdk_source}/examples
   DESTINATION ${SKEP_SDK_SHARE} COMPONENT sdk PATTERN examples/CMakeLists.txt EXCLUDE)
 if(EXISTS ${CMAKE_SOURCE_DIR}/docs/drivers)
   install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/drivers DESTINATION ${SKEP_SDK_SHARE}/docs COMPONENT sdk)

@@ -4,8 +4,9 @@
 # nothing but the SDK; for C++ the standard is C++20 and nlohmann_json is found and linked. The file appears in
 # SKEP_PLUGIN_OUTPUT_DIRECTORY, or in the project's build folder where that is not set.
 #
-# skep_test_plugin(NAME [ARGUMENTS...]): the test NAME.conformance, which runs the conformance kit over the
-# driver; the arguments are given to skep-plugin-test.
+# skep_test_plugin(NAME [OWN_NETWORK] [ARGUMENTS...]): the test NAME.conformance, which runs the conformance kit
+# over the driver; the arguments are given to skep-plugin-test. OWN_NETWORK: in a network namespace made for it, so
+# that what a network driver makes is not the machine's (needs root).
 
 function(skep_add_plugin name)
   add_library(${name} MODULE ${ARGN})
@@ -36,6 +37,7 @@ function(skep_add_plugin name)
 endfunction()
 
 function(skep_test_plugin name)
+  cmake_parse_arguments(ARG "OWN_NETWORK" "" "" ${ARGN})
   if(TARGET skep-plugin-test)
     set(program $<TARGET_FILE:skep-plugin-test>)
   else()
@@ -43,7 +45,12 @@ function(skep_test_plugin name)
     set(program ${SKEP_PLUGIN_TEST})
   endif()
   if(program)
-    add_test(NAME ${name}.conformance COMMAND ${program} $<TARGET_FILE:${name}> ${ARGN})
+    set(alone)
+    if(ARG_OWN_NETWORK)
+      set(alone unshare --net)
+    endif()
+    add_test(NAME ${name}.conformance
+      COMMAND ${alone} ${program} $<TARGET_FILE:${name}> ${ARG_UNPARSED_ARGUMENTS})
   else()
     message(WARNING "skep_test_plugin: there is no skep-plugin-test, so ${name} is not tested")
   endif()

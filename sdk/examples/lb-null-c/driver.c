@@ -1,4 +1,4 @@
-/* @name@: a load balancer in plain C that balances nothing yet, and is right about everything else.
+/* lb-null-c: a load balancer in plain C that balances nothing yet, and is right about everything else.
  *
  * It keeps in memory what a real one puts into the kernel, so it shows the whole of skep/lb.h
  * without one: generations, full states that replace, changes that leave the rest alone, entries
@@ -539,7 +539,7 @@ static const skep_instance* make(const skep_host* host) {
 }
 
 #define INTERFACES SKEP_BASE_1 " " SKEP_LB_1
-SKEP_DECLARE_NOTE("@name@", "0.1.0", INTERFACES);
+SKEP_DECLARE_NOTE("lb-null-c", "0.1.0", INTERFACES);
 
 const skep_plugin* skep_plugin_query(void) {
   static const skep_plugin plugin = {
@@ -547,7 +547,7 @@ const skep_plugin* skep_plugin_query(void) {
       .abi_major = SKEP_ABI_MAJOR,
       .abi_minor = SKEP_ABI_MINOR,
       .host_minor_needed = SKEP_ABI_TARGET_MINOR,
-      .id = "@name@",
+      .id = "lb-null-c",
       .version = "0.1.0",
       .vendor = "",
       .interfaces = INTERFACES,

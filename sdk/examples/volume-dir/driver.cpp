@@ -1,4 +1,4 @@
-// @name@: volumes as folders below the driver's own, which may be kept on another disk.
+// volume-dir: volumes as folders below the driver's own, which may be kept on another disk.
 //
 // A volume is DATA/NAME: what create made is what publish answers, whoever asks and however often.
 // Nothing is mounted and nothing remembered, so a restart loses nothing. skep/volume.h is the
@@ -53,4 +53,4 @@ class Folders final : public VolumeDriver {
 
 }  // namespace
 
-SKEP_PLUGIN(Folders, "@name@", "0.1.0", .config_schema = config_schema);
+SKEP_PLUGIN(Folders, "volume-dir", "0.1.0", .config_schema = config_schema);

@@ -1,4 +1,4 @@
-// @name@: networks of one node, each a bridge, with the `ip` command doing what touches the kernel.
+// net-ip: networks of one node, each a bridge, with the `ip` command doing what touches the kernel.
 //
 // Every container gets a pair of interfaces: one end is a port of the network's bridge, the other
 // is made inside the container's namespace. The bridge has the gateway's address. There is no way
@@ -18,6 +18,7 @@
 #include <net/if.h>
 #include <sched.h>
 #include <spawn.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -55,42 +56,69 @@ constexpr uint32_t group_of(std::string_view driver) {
   for (const char c : driver) hash = (hash ^ static_cast<unsigned char>(c)) * 0x1000193u;
   return hash >> 1 | 1;  // the kernel's 0 is everybody's, and `ip` takes no more than 31 bits
 }
-const std::string group = std::to_string(group_of("@name@"));
+const std::string group = std::to_string(group_of("net-ip"));
 
 // ---- the kernel, through `ip` ----
 
-// Runs `ip` with these words. Throws SKEP_E_INTERNAL with what it said when it fails.
-std::string ip(std::vector<std::string> words) {
-  words.insert(words.begin(), "ip");
-  std::vector<char*> arguments;
-  std::string command;
-  for (std::string& word : words) {
-    arguments.push_back(word.data());
-    command += (command.empty() ? "" : " ") + word;
+// The `ip` command. One that a killed driver left at work would meet the next driver's in the
+// kernel, so each has a copy of the descriptor of a lock, which is free when the last of them has
+// ended.
+class Ip {
+ public:
+  Ip() = default;
+  ~Ip() {
+    if (lock_ >= 0) close(lock_);
   }
-  arguments.push_back(nullptr);
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
-  pid_t child = 0;
-  const int error = posix_spawnp(&child, "ip", &actions, nullptr, arguments.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  close(ends[1]);
-  std::string said;
-  char part[4096];
-  for (ssize_t size; error == 0 && (size = read(ends[0], part, sizeof part)) > 0;) {
-    said.append(part, static_cast<size_t>(size));
+  Ip(const Ip&) = delete;
+  Ip& operator=(const Ip&) = delete;
+
+  void wait_for_older(const std::string& folder) {
+    if (lock_ >= 0) return;  // waited already: configured again
+    const std::string path = folder + "/ip.lock";
+    lock_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (lock_ < 0 || flock(lock_, LOCK_EX) != 0) {
+      throw std::system_error(errno, std::generic_category(), path);
+    }
   }
-  close(ends[0]);
-  if (error != 0) throw Failure(SKEP_E_UNAVAILABLE, "ip: " + std::string(std::strerror(error)));
-  int status = 0;
-  waitpid(child, &status, 0);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return said;
-  throw Failure(SKEP_E_INTERNAL, command + ": " + said.substr(0, said.find('\n')));
-}
+
+  // Runs `ip` with these words. Throws SKEP_E_INTERNAL with what it said when it fails.
+  std::string operator()(std::vector<std::string> words) const {
+    words.insert(words.begin(), "ip");
+    std::vector<char*> arguments;
+    std::string command;
+    for (std::string& word : words) {
+      arguments.push_back(word.data());
+      command += (command.empty() ? "" : " ") + word;
+    }
+    arguments.push_back(nullptr);
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+      throw std::system_error(errno, std::generic_category(), "pipe");
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
+    if (lock_ >= 0) posix_spawn_file_actions_adddup2(&actions, lock_, STDERR_FILENO + 1);
+    pid_t child = 0;
+    const int error = posix_spawnp(&child, "ip", &actions, nullptr, arguments.data(), environ);
+    posix_spawn_file_actions_destroy(&actions);
+    close(ends[1]);
+    std::string said;
+    char part[4096];
+    for (ssize_t size; error == 0 && (size = read(ends[0], part, sizeof part)) > 0;) {
+      said.append(part, static_cast<size_t>(size));
+    }
+    close(ends[0]);
+    if (error != 0) throw Failure(SKEP_E_UNAVAILABLE, "ip: " + std::string(std::strerror(error)));
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return said;
+    throw Failure(SKEP_E_INTERNAL, command + ": " + said.substr(0, said.find('\n')));
+  }
+
+ private:
+  int lock_ = -1;
+};
 
 // While it lives, this thread, and what it starts, is in another network namespace.
 class Inside {
@@ -131,22 +159,6 @@ bool is_up(const std::string& interface) {
   return answered && (request.ifr_flags & IFF_UP) != 0;
 }
 
-void delete_link(const std::string& interface) {
-  if (exists(interface)) ip({"link", "delete", interface});
-}
-
-// The driver's interfaces of this namespace whose names begin with `mark`.
-std::set<std::string> links_with(const std::string& mark) {
-  std::set<std::string> found;
-  std::istringstream lines(ip({"-o", "link", "show", "group", group}));
-  // "5: bri0123456789ab: <UP> ...", with "@if4" behind the name of one of a pair.
-  for (std::string index, name, rest; lines >> index >> name && std::getline(lines, rest);) {
-    name = name.substr(0, name.find_first_of("@:"));
-    if (name.starts_with(mark)) found.insert(name);
-  }
-  return found;
-}
-
 // ---- what is remembered ----
 
 struct Endpoint {
@@ -173,14 +185,15 @@ std::string mac_of(uint32_t address) {
 
 class Bridges final : public NetworkDriver {
  public:
-  void configure(const Members& config, const Place&) override {
+  void configure(const Members& config, const Place& place) override {
+    ip_.wait_for_older(place.run_dir);
     subnet_ = Ipv4Subnet::read(config.text("subnet", "172.31.0.0/24"), "config.subnet").text();
     mtu_ = config.integer_within("mtu", 1500, 576, 65535);
   }
 
   Health probe() override {
     try {
-      ip({"-V"});
+      ip_({"-V"});
     } catch (const Failure& failure) {
       return Health::broken(failure.what());
     }
@@ -269,7 +282,7 @@ class Bridges final : public NetworkDriver {
     std::string present;
     {
       const Inside inside(request.netns);
-      present = ip({"-o", "link", "show"});
+      present = ip_({"-o", "link", "show"});
     }
     if (plugged && present.find(endpoint.mac) == std::string::npos) {
       throw Failure(SKEP_E_PRECONDITION,
@@ -277,17 +290,17 @@ class Bridges final : public NetworkDriver {
     }
     const std::string mtu = std::to_string(network.mtu);
     if (!plugged) {
-      ip({"link", "add", port, "group", group, "mtu", mtu, "type", "veth", "peer", "name",
-          request.interface, "address", endpoint.mac, "mtu", mtu, "netns", request.netns});
+      ip_({"link", "add", port, "group", group, "mtu", mtu, "type", "veth", "peer", "name",
+           request.interface, "address", endpoint.mac, "mtu", mtu, "netns", request.netns});
     }
     // Each of these may be repeated, so a join that was cut off is completed by the next one.
-    ip({"link", "set", port, "master", network.device(), "up"});
+    ip_({"link", "set", port, "master", network.device(), "up"});
     const Inside inside(request.netns);
-    ip({"link", "set", "lo", "up"});
-    ip({"address", "replace", network.subnet.text_of_host(endpoint.address), "dev",
-        request.interface});
-    ip({"link", "set", request.interface, "up"});
-    ip({"route", "replace", "default", "via", Ipv4Subnet::text_of(network.gateway)});
+    ip_({"link", "set", "lo", "up"});
+    ip_({"address", "replace", network.subnet.text_of_host(endpoint.address), "dev",
+         request.interface});
+    ip_({"link", "set", request.interface, "up"});
+    ip_({"route", "replace", "default", "via", Ipv4Subnet::text_of(network.gateway)});
     return request.interface;
   }
 
@@ -382,14 +395,14 @@ class Bridges final : public NetworkDriver {
   }
 
   // The bridge, its address, and up: each may be there already. On an error nothing new stays.
-  static void raise(const Network& network) {
+  void raise(const Network& network) {
     const std::string device = network.device();
     const bool there = exists(device);
-    if (!there) ip({"link", "add", device, "group", group, "type", "bridge"});
+    if (!there) ip_({"link", "add", device, "group", group, "type", "bridge"});
     try {
-      ip({"link", "set", device, "address", mac_of(network.gateway), "mtu",
-          std::to_string(network.mtu), "up"});
-      ip({"address", "replace", network.subnet.text_of_host(network.gateway), "dev", device});
+      ip_({"link", "set", device, "address", mac_of(network.gateway), "mtu",
+           std::to_string(network.mtu), "up"});
+      ip_({"address", "replace", network.subnet.text_of_host(network.gateway), "dev", device});
     } catch (const Failure&) {
       if (!there) delete_link(device);
       throw;
@@ -433,6 +446,23 @@ class Bridges final : public NetworkDriver {
     return found->second;
   }
 
+  void delete_link(const std::string& interface) {
+    if (exists(interface)) ip_({"link", "delete", interface});
+  }
+
+  // The driver's interfaces of this namespace whose names begin with `mark`.
+  std::set<std::string> links_with(const std::string& mark) const {
+    std::set<std::string> found;
+    std::istringstream lines(ip_({"-o", "link", "show", "group", group}));
+    // "5: bri0123456789ab: <UP> ...", with "@if4" behind the name of one of a pair.
+    for (std::string index, name, rest; lines >> index >> name && std::getline(lines, rest);) {
+      name = name.substr(0, name.find_first_of("@:"));
+      if (name.starts_with(mark)) found.insert(name);
+    }
+    return found;
+  }
+
+  Ip ip_;
   std::string subnet_;
   int64_t mtu_ = 0;
   std::mutex lock_;
@@ -441,4 +471,4 @@ class Bridges final : public NetworkDriver {
 
 }  // namespace
 
-SKEP_PLUGIN(Bridges, "@name@", "0.1.0", .config_schema = config_schema);
+SKEP_PLUGIN(Bridges, "net-ip", "0.1.0", .config_schema = config_schema);
