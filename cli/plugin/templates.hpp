@@ -1,4 +1,4 @@
-// The text of every file under sdk/templates, carried inside the program.
+// The text of every template, which is an example of sdk/examples without its name, carried inside the program.
 //
 // embed.cmake writes the only definition at build time. `@name@` stands for the plugin's name, in
 // paths and in texts.
