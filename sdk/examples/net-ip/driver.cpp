@@ -447,7 +447,13 @@ class Bridges final : public NetworkDriver {
   }
 
   void delete_link(const std::string& interface) {
-    if (exists(interface)) ip_({"link", "delete", interface});
+    if (!exists(interface)) return;
+    try {
+      ip_({"link", "delete", interface});
+    } catch (const Failure&) {
+      if (exists(interface))
+        throw;  // else the kernel was quicker: it takes a pair with its namespace
+    }
   }
 
   // The driver's interfaces of this namespace whose names begin with `mark`.
