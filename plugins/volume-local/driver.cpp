@@ -132,7 +132,7 @@ class LocalVolumes final : public sdk::VolumeDriver {
   std::string publish(const sdk::PublishVolume& request) override {
     const Shape shape = shape_of_volume(request.volume);
     const std::string data = folders_->data(request.volume);
-    if (shape.mount && mounts_below(data).empty()) mount_on(*shape.mount, data);
+    if (shape.mount) mount_on(*shape.mount, data);
     return data;
   }
 

@@ -106,12 +106,18 @@ std::vector<std::string> mounts_below(const std::string& folder) {
 }
 
 void mount_on(const MountPlan& plan, const std::string& path) {
-  const std::string data = plan.remote() ? resolved(plan) : plan.data;
-  const char* const text = data.empty() ? nullptr : data.c_str();
-  if (mount(plan.device.c_str(), path.c_str(), plan.type.c_str(), plan.flags, text) != 0) {
-    fail(plan, errno);
+  const std::vector<std::string> there = mounts_below(path);
+  if (there.empty()) {
+    const std::string data = plan.remote() ? resolved(plan) : plan.data;
+    const char* const text = data.empty() ? nullptr : data.c_str();
+    if (mount(plan.device.c_str(), path.c_str(), plan.type.c_str(), plan.flags, text) != 0) {
+      fail(plan, errno);
+    }
+  } else if (there.front() != path) {
+    return;
   }
-  // A bind takes its flags, and any mount its propagation, in a call of its own.
+  // A bind takes its flags, and any mount its propagation, in a call of its own; a driver that was
+  // killed between the two left a mount that lacks them.
   const unsigned long own = plan.flags & ~static_cast<unsigned long>(MS_BIND | MS_REC);
   const bool flagged =
       !plan.bind() || own == 0 ||
@@ -121,7 +127,7 @@ void mount_on(const MountPlan& plan, const std::string& path) {
     return;
   }
   const int number = errno;
-  unmount_below(path, true);
+  if (there.empty()) unmount_below(path, true);
   fail(plan, number);
 }
 

@@ -17,7 +17,8 @@ namespace skep::volume_local {
 // in the kernel's order: what was mounted later comes later.
 std::vector<std::string> mounts_below(const std::string& folder);
 
-// Mounts on `path`, which is an empty folder. Throws Failure: SKEP_E_INVALID when the kernel does
+// Mounts on `path`, a folder, unless that is done; what a crash cut off in the middle is completed.
+// Throws Failure: SKEP_E_INVALID when the kernel does
 // not know the type or the options, SKEP_E_PRECONDITION when the device isn't there,
 // SKEP_E_UNAVAILABLE when a server does not answer, SKEP_E_DENIED.
 void mount_on(const MountPlan& plan, const std::string& path);

@@ -160,6 +160,21 @@ TEST_CASE("a bound folder outlives its volume, even one that was still mounted")
   CHECK_FALSE(fs::exists(ground.data() + "/volumes/v"));
 }
 
+TEST_CASE("a bind that a killed driver left without its flags gets them with the next publish") {
+  const Ground ground;
+  Volumes host(ground);
+  REQUIRE(host.create(bind(ground, "bind,ro")).status == SKEP_OK);
+  REQUIRE(mount(ground.device().c_str(), host.path().c_str(), nullptr, MS_BIND, nullptr) == 0);
+  REQUIRE(host.publish("a").status == SKEP_OK);
+  CHECK(mounted(host.path()) == 1);
+  CHECK(open((host.path() + "/new").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600) == -1);
+  CHECK(errno == EROFS);
+  CHECK(host.publish("b", {"a"}).status == SKEP_OK);
+  CHECK(host.unpublish("b", {"a"}).status == SKEP_OK);
+  CHECK(host.unpublish("a").status == SKEP_OK);
+  CHECK(mounted(host.path()) == 0);
+}
+
 TEST_CASE("after a restart a mount is found, kept while it is held, and not made twice") {
   const Ground ground;
   std::optional<Volumes> host(ground);
