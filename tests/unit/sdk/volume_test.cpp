@@ -1,6 +1,10 @@
 // What VolumeDriver does for the driver that derives from it: holders, pages, sharings, absence.
 // SPDX-License-Identifier: Apache-2.0
+#include <sys/resource.h>
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -9,6 +13,8 @@
 
 namespace skep::sdk::test {
 namespace {
+
+namespace fs = std::filesystem;
 
 class InMemory final : public VolumeDriver {
  public:
@@ -161,6 +167,46 @@ TEST_CASE("usage counts the files of a folder, each once") {
   std::filesystem::create_hard_link(folder / "below/file", folder / "again");
   CHECK(used() == full);
   std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("usage counts to the last folder with few descriptors, and what can't be read is told") {
+  std::string root = fs::temp_directory_path() / "skep-usage-XXXXXX";
+  REQUIRE(mkdtemp(root.data()) != nullptr);
+  std::string folder = root;
+  int64_t wanted = 0;
+  for (int depth = 0; depth < 50; ++depth) {
+    std::ofstream(folder + "/file") << std::string(8192, 'x');
+    folder += "/d";
+    fs::create_directory(folder);
+  }
+  for (const auto& entry : fs::recursive_directory_iterator(root)) {
+    struct stat status = {};
+    REQUIRE(lstat(entry.path().c_str(), &status) == 0);
+    wanted += int64_t{status.st_blocks} * 512;
+  }
+  struct stat top = {};
+  REQUIRE(lstat(root.c_str(), &top) == 0);
+  wanted += int64_t{top.st_blocks} * 512;
+  rlimit usual = {};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &usual) == 0);
+  const auto open_now =
+      static_cast<rlim_t>(std::distance(fs::directory_iterator("/proc/self/fd"), {}));
+  const rlimit few = {open_now + 10, usual.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &few) == 0);
+  const int64_t counted = folder_usage(root).used_bytes;
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &usual) == 0);
+  CHECK(counted == wanted);
+  bool thrown = false;
+  const rlimit none = {3, usual.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  try {
+    (void)folder_usage(root);
+  } catch (const std::system_error& error) {
+    thrown = error.code().value() == EMFILE;
+  }
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &usual) == 0);
+  CHECK(thrown);
+  fs::remove_all(root);
 }
 
 TEST_CASE("a name that could leave the driver's folder is refused") {

@@ -20,6 +20,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -138,22 +139,32 @@ struct VolumeSpace {
 
 // What the files below `path` occupy, and what their file system still has for them. Each file
 // counts once, however many names it has; what vanishes meanwhile does not count. Throws
-// std::system_error.
+// std::system_error for what can't be looked at, instead of a number that is too small.
 inline VolumeUsage folder_usage(const std::string& path) {
   VolumeUsage usage;
-  std::map<std::pair<dev_t, ino_t>, bool> seen;
-  const auto count = [&](const std::filesystem::path& file) {
+  std::set<std::pair<dev_t, ino_t>> seen;
+  const auto vanished = [](int number) { return number == ENOENT || number == ENOTDIR; };
+  std::vector<std::string> folders;  // to come; one is open at a time, however deep they lie
+  const auto count = [&](const std::string& file) {
     struct stat entry = {};
-    if (lstat(file.c_str(), &entry) != 0) return;
-    if (entry.st_nlink > 1 && !seen.try_emplace({entry.st_dev, entry.st_ino}, true).second) return;
+    if (lstat(file.c_str(), &entry) != 0) {
+      if (vanished(errno)) return;
+      throw std::system_error(errno, std::generic_category(), file);
+    }
+    if (S_ISDIR(entry.st_mode)) folders.push_back(file);
+    if (entry.st_nlink > 1 && !seen.emplace(entry.st_dev, entry.st_ino).second) return;
     usage.used_bytes += int64_t{entry.st_blocks} * 512;
   };
   count(path);
-  std::error_code gone;
-  auto entry = std::filesystem::recursive_directory_iterator(
-      path, std::filesystem::directory_options::skip_permission_denied, gone);
-  for (; !gone && entry != std::filesystem::recursive_directory_iterator(); entry.increment(gone)) {
-    count(entry->path());
+  while (!folders.empty()) {
+    const std::string folder = std::move(folders.back());
+    folders.pop_back();
+    std::error_code error;
+    std::filesystem::directory_iterator entry(folder, error);
+    for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+      count(entry->path());
+    }
+    if (error && !vanished(error.value())) throw std::system_error(error, folder);
   }
   struct statvfs space = {};
   if (statvfs(path.c_str(), &space) != 0) {
