@@ -10,6 +10,7 @@
 #include "sdk/host/helper.hpp"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
@@ -99,6 +100,7 @@ struct Helper::Parts {
   bool add(int descriptor, Mark mark, uint32_t what) const;
   void want_to_write(bool wanted);
   void write_more();
+  void forget_sent();
   // False when the socket has ended.
   bool read_socket(size_t bytes_max);
   void read_printed(size_t bytes_max);
@@ -160,8 +162,18 @@ void Helper::Parts::send(FrameHead head, std::string_view first, std::string_vie
   FramePieces pieces(head, first, second, rest);
   // A helper that is gone is found by its end, not here.
   if (unsent.empty() && pieces.send_some(socket.get()) != FramePieces::Sent::part) return;
+  forget_sent();
   unsent += pieces.left();
   want_to_write(true);
+}
+
+// What was sent may have held secrets; and a socket that is never empty must not make this grow.
+void Helper::Parts::forget_sent() {
+  if (unsent_begin <= unsent.size() / 2) return;
+  std::string rest = unsent.substr(unsent_begin);
+  explicit_bzero(unsent.data(), unsent.size());
+  unsent = std::move(rest);
+  unsent_begin = 0;
 }
 
 void Helper::Parts::write_more() {
@@ -173,8 +185,8 @@ void Helper::Parts::write_more() {
     if (count < 0) break;
     unsent_begin += static_cast<size_t>(count);
   }
-  unsent.clear();
-  unsent_begin = 0;
+  unsent_begin = unsent.size();
+  forget_sent();
   want_to_write(false);
 }
 

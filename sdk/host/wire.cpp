@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sdk/host/wire.hpp"
 
+#include <string.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -129,6 +130,7 @@ std::span<char> FrameReader::room() {
     const size_t size = std::max(needed, capacity_);
     auto moved = std::make_unique_for_overwrite<char[]>(size);
     std::memcpy(moved.get(), buffer_.get() + begin_, end_ - begin_);
+    explicit_bzero(buffer_.get() + begin_, end_ - begin_);
     buffer_ = std::move(moved);
     capacity_ = size;
     end_ -= begin_;
@@ -148,6 +150,11 @@ FrameReader::Next FrameReader::next(Frame& frame) {
   frame.rest = body.substr(size_t{frame.head.first} + frame.head.second);
   begin_ += sizeof frame.head + frame.head.size;
   return Next::frame;
+}
+
+// It is what lies just before begin_.
+void FrameReader::forget(const Frame& frame) {
+  explicit_bzero(buffer_.get() + begin_ - frame.head.size, frame.head.size);
 }
 
 FramePieces::FramePieces(FrameHead head, std::string_view first, std::string_view second,

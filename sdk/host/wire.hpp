@@ -89,6 +89,8 @@ class FrameReader {
   enum class Next : uint8_t { frame, more, broken };
   // `frame`: one is in `frame`, valid until room(). `more`: receive first.
   Next next(Frame& frame);
+  // Overwrites the body of a frame that is still valid, for it may hold secrets.
+  void forget(const Frame& frame);
 
  private:
   size_t wanted() const;  // bytes of the frame at the front, as far as known

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sdk/host/process/server.hpp"
 
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -124,6 +125,7 @@ void Server::read_one(Lock& lock) {
 void Server::take_call(Lock& lock, const Frame& frame) {
   Job job{frame.head.number, std::string(frame.first), static_cast<uint32_t>(frame.head.code),
           std::string(frame.second), std::string(frame.rest)};
+  reader_.forget(frame);
   if (!job.key.empty()) {
     const auto [found, first] = held_.try_emplace(job.key);
     if (!first) return found->second.push_back(std::move(job));
@@ -149,6 +151,8 @@ void Server::run_job(Lock& lock, Job job, Follower follower) {
   } else {
     link_.completed(job.number, SKEP_E_CANCELLED, {}, "nobody waits for this call any more");
   }
+  // Whoever is called forgets the secrets of a request, and so does who calls.
+  explicit_bzero(job.request.data(), job.request.size());
   lock.lock();
   --running_;
   if (!job.key.empty()) {

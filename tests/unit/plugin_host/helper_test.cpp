@@ -5,6 +5,8 @@
 #include <dirent.h>
 #include <sys/stat.h>
 
+#include <array>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -55,6 +57,27 @@ size_t open_descriptors() {
   return count;
 }
 
+// Whether the process has the text anywhere in memory of its own.
+bool holds(pid_t process, const std::string& text) {
+  const std::string folder = "/proc/" + std::to_string(process);
+  std::ifstream maps(folder + "/maps");
+  std::ifstream memory(folder + "/mem", std::ios::binary);
+  REQUIRE(memory);
+  for (std::string line; std::getline(maps, line);) {
+    uint64_t begin = 0;
+    uint64_t end = 0;
+    std::array<char, 5> mode{};
+    if (std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, mode.data()) != 3) continue;
+    if (std::string_view(mode.data()) != "rw-p") continue;
+    std::string part(end - begin, '\0');
+    memory.clear();
+    memory.seekg(static_cast<std::streamoff>(begin));
+    memory.read(part.data(), static_cast<std::streamsize>(part.size()));
+    if (part.find(text) != std::string::npos) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 TEST_CASE("a helper says what its driver has, and answers from inside a call and from later") {
@@ -85,6 +108,21 @@ TEST_CASE("documents of every size arrive whole, both ways") {
   CHECK(driver.misbehave("much").reply == std::string(size_t{8} << 20, 'x'));
   const std::string large(SKEP_REQUEST_MAX + 1, 'd');
   CHECK(driver.end_of(driver.begin(CRASHES(echo), large)).status == SKEP_E_INVALID);
+}
+
+TEST_CASE("a helper forgets a request, and the secrets in it, when the call has ended") {
+  HelperDriver driver("fake-crashes");
+  driver.until_ready();
+  const std::string secret = "secret-" + std::to_string(getpid());
+  CHECK(holds(driver.helper->pid(), "fake-crashes"));  // it can be found at all
+  // In the usual buffer and beyond it; far from both ends, which a copy leaves in registers.
+  for (const size_t size : {size_t{2'000}, size_t{100'000}}) {
+    const std::string padding(size, 'p');
+    const std::string request = "[\"" + padding + "\", \"" + secret + "\", \"" + padding + "\"]";
+    CHECK(driver.end_of(driver.begin(CRASHES(echo), request)).reply == request);
+    // The reply may be here before the thread that ran the call is done with it.
+    CHECK(settled([&] { return !holds(driver.helper->pid(), secret); }));
+  }
 }
 
 TEST_CASE("many calls at once all end, though the socket takes only some at a time") {
