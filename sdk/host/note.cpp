@@ -212,6 +212,26 @@ std::optional<uint32_t> number(std::string_view text) {
   return value;
 }
 
+// What the ABI allows as the id of a driver: it becomes part of names and messages.
+bool is_id(std::string_view text) {
+  return !text.empty() && text.size() <= SKEP_ID_MAX &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+         });
+}
+
+// A text of somebody else's for a message.
+std::string shown(std::string_view text) {
+  std::string line(text.substr(0, SKEP_NOTE_DESC_SIZE));
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return line;
+}
+
+bool is_printable(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+}
+
 std::vector<std::string> split(std::string_view text, char separator) {
   std::vector<std::string> parts;
   while (!text.empty()) {
@@ -338,11 +358,18 @@ Result<PluginIdentity> parse_note(std::string_view text, std::string_view path) 
   const std::optional<uint32_t> minor =
       number(std::string_view(abi).substr(std::min(dot + 1, abi.size())));
   const std::optional<uint32_t> host = number(fields["host"]);
-  if (!major || !minor || !host || fields["id"].empty() || fields["ifs"].empty()) {
+  if (!is_printable(text) || !major || !minor || !host || fields["id"].empty() ||
+      fields["ifs"].empty()) {
     return fail(ErrorKind::invalid,
                 fmt::format("no_note: the skep note of {} can't be understood (\"{}\"); its author "
                             "uses SKEP_DECLARE_NOTE",
-                            path, text));
+                            path, shown(text)));
+  }
+  if (!is_id(fields["id"])) {
+    return fail(ErrorKind::invalid,
+                fmt::format("no_note: the skep note of {} has the id \"{}\"; its author gives it 1 "
+                            "to {} lower-case letters, digits and '-'",
+                            path, shown(fields["id"]), SKEP_ID_MAX));
   }
   identity.abi_major = *major;
   identity.abi_minor = *minor;

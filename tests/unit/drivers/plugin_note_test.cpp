@@ -154,3 +154,19 @@ TEST_CASE("a note that can't be understood is named") {
     CHECK_FALSE(parse_note(text, "p").has_value());
   }
 }
+
+TEST_CASE(
+    "a note that is no text, or an id that is none, is refused in words that can be printed") {
+  const std::string path = "p";
+  for (const std::string& id :
+       {std::string("../x"), std::string("a b"), std::string("A"), std::string("a\xff\x1b[31m"),
+        std::string(SKEP_ID_MAX + 1, 'a'), std::string("a\nb")}) {
+    const auto refused = parse_note("abi=1.0;host=0;id=" + id + ";ver=1;ifs=x", path);
+    REQUIRE_FALSE(refused.has_value());
+    const std::string& message = refused.error().message;
+    CHECK(message.rfind("no_note: ", 0) == 0);
+    CHECK(std::all_of(message.begin(), message.end(), [](char c) { return c >= ' ' && c <= '~'; }));
+  }
+  CHECK_FALSE(parse_note("abi=1.0;host=0;id=a;ver=\xff;ifs=x", path).has_value());
+  CHECK(parse_note("abi=1.0;host=0;id=" + std::string(SKEP_ID_MAX, 'a') + ";ifs=x", path));
+}
