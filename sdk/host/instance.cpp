@@ -342,7 +342,11 @@ struct Instance::Parts {
     for (const Table& known : tables) {
       if (known.interface == interface) return known.table;
     }
-    return instance->get_interface(instance->self, interface.data());
+    const void* unnamed = nullptr;
+    const std::string thrown = thrown_by(
+        [&] { unnamed = instance->get_interface(instance->self, std::string(interface).c_str()); });
+    if (!thrown.empty()) host->misbehaving(0, "get_interface " + thrown);
+    return unnamed;
   }
 
   // The driver's function for the operation, or nullptr.

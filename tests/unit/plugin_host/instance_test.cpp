@@ -171,3 +171,12 @@ TEST_CASE("an older and a newer host call the same driver") {
     CHECK(driver.recorder.ends(1).at(0).status == SKEP_OK);
   }
 }
+
+TEST_CASE("an exception out of get_interface is no interface, and is told of") {
+  Loaded driver("fake-throws");
+  const Operation create = SKEP_OPERATION(SKEP_VOLUME_1, skep_volume_1, create);
+  CHECK_FALSE(driver.instance->has(create));
+  driver.instance->call(create, 1, "{}");
+  CHECK(driver.recorder.ends(1).at(0).status == SKEP_E_UNIMPLEMENTED);
+  CHECK(told(driver.recorder.lines(), "get_interface threw an exception: what is that?"));
+}
