@@ -27,9 +27,10 @@ struct KitOptions {
   std::string file;  // the driver's .so; made absolute
   std::string kind;  // "volume"; empty: every kind the driver's note names
   Mode mode = Mode::process;
-  std::string filter;   // globs over case names, "volume.life.*,*.fuzz.deep"; empty: all
-  std::string config;   // JSON object, the driver's configuration; empty: made from its schema
-  std::string profile;  // path of a JSON file with facts about the driver (profile.md); empty: none
+  std::string filter;        // globs over case names, "volume.life.*,*.fuzz.deep"; empty: all
+  std::string config;        // JSON object, the driver's configuration; empty: made from its schema
+  std::string profile;       // path of a JSON file with facts about the driver
+                             // (docs/drivers/conformance.md); empty: none
   std::string host_program;  // skep-plugin-host; empty: beside this program, or in PATH
   std::string scratch;       // folder to work under; empty: the system's for temporary files
   std::string junit;         // where to write the JUnit file; empty: nowhere
