@@ -168,7 +168,11 @@ class LocalVolumes final : public sdk::VolumeDriver {
     for (const sdk::VolumeMount& mount : mounts()) {
       if (!holders_of(mount.volume).empty()) continue;
       log(SKEP_LOG_INFO, "volume " + mount.volume + " is held by nobody and is unmounted");
-      unmount_below(mount.path, false);
+      try {
+        unmount_below(mount.path, false);
+      } catch (const Failure& failure) {  // somebody's shell stands in it; the rest goes on
+        log(SKEP_LOG_WARNING, "volume " + mount.volume + " stays mounted: " + failure.what());
+      }
     }
     for (const std::string& path : folders_->unfinished()) {
       log(SKEP_LOG_INFO, path + " was left half done and is removed");

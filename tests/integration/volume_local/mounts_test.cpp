@@ -160,6 +160,26 @@ TEST_CASE("a bound folder outlives its volume, even one that was still mounted")
   CHECK_FALSE(fs::exists(ground.data() + "/volumes/v"));
 }
 
+TEST_CASE("a mount that nobody holds and somebody uses does not keep a restart from the rest") {
+  const Ground ground;
+  std::optional<Volumes> host(ground);
+  REQUIRE(host->create(tmpfs).status == SKEP_OK);
+  REQUIRE(host->publish("a").status == SKEP_OK);
+  const std::string left = ground.data() + "/volumes/.new-w";
+  fs::create_directory(left);
+  const int used = open((host->path() + "/file").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+  REQUIRE(used >= 0);
+  host.emplace(ground);
+  CHECK(host->base(&skep_base_1::restore_done, {{"ids", json::array()}}).status == SKEP_OK);
+  CHECK(mounted(host->path()) == 1);
+  CHECK_FALSE(fs::exists(left));
+  REQUIRE_FALSE(host->lines.empty());
+  CHECK(host->lines.at(1).find("volume v stays mounted: ") != std::string::npos);
+  close(used);
+  CHECK(host->base(&skep_base_1::restore_done, {{"ids", json::array()}}).status == SKEP_OK);
+  CHECK(mounted(host->path()) == 0);
+}
+
 TEST_CASE("a bind that a killed driver left without its flags gets them with the next publish") {
   const Ground ground;
   Volumes host(ground);
