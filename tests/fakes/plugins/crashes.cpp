@@ -331,13 +331,28 @@ skep_status probe(void* self, skep_op* op, skep_str) {
   return reply(instance(self), op, "{\"state\":\"ready\",\"reason\":\"\"}");
 }
 
+// What the tables of all kinds have in common.
+constexpr size_t slots_max = 64;
+struct AnyTable {
+  uint32_t struct_size;
+  uint32_t reserved;
+  std::array<skep_call, slots_max> slots;
+};
+std::array<skep_call, slots_max> misbehave_everywhere() {
+  std::array<skep_call, slots_max> slots;
+  slots.fill(misbehave);
+  return slots;
+}
+
 const void* get_interface(void*, const char* id) {
   static const skep_base_1 base = {sizeof base, 0,       nothing, nothing, probe,  nothing,
                                    nothing,     nothing, nothing, nothing, nothing};
   static const skep_test_crashes crashes = {sizeof crashes, 0, echo, misbehave};
+  // Any other interface it is asked for it has too, with every operation going wrong as it is told.
+  static const AnyTable any = {sizeof any, 0, misbehave_everywhere()};
   if (std::string_view(id) == SKEP_BASE_1) return &base;
   if (std::string_view(id) == SKEP_TEST_CRASHES) return &crashes;
-  return nullptr;
+  return &any;
 }
 
 void cancel(void* self, skep_op* op) {

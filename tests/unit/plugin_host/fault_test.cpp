@@ -1,6 +1,7 @@
 // The fault table: every way to break that a driver has, in a helper process. After each the host
 // lives, the call has an end in time, and either the same helper serves on or a new one does.
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <csignal>
 
 #include "tests/unit/plugin_host/helper_driver.hpp"
@@ -47,6 +48,10 @@ const Row survived[] = {
     {"return_nonsense", "the driver returned status 77, which is none", false},
 };
 
+std::string quoted(const char* way) {
+  return "\"" + std::string(way) + "\"";
+}
+
 skep::host::HelperOptions with_memory(int64_t bytes) {
   skep::host::HelperOptions options;
   options.limits.address_space_bytes = bytes;
@@ -69,6 +74,37 @@ TEST_CASE("a driver that ends its process is lost in time, and the next helper s
     HelperDriver next("fake-crashes");
     next.until_ready();
     CHECK(next.lives());
+  }
+}
+
+// Every operation in turn, until each way was tried on each kind and each operation at least once.
+TEST_CASE("drivers of every kind break in the same ways, with the same ends") {
+  for (const skep::host::Interface& interface : skep::host::interfaces()) {
+    if (interface.kind == "base") continue;
+    const size_t turns = std::max(std::size(deadly), interface.operations.size());
+    for (size_t turn = 0; turn < turns; ++turn) {
+      const skep::host::Operation& operation =
+          interface.operations[turn % interface.operations.size()];
+      const Row& row = deadly[turn % std::size(deadly)];
+      INFO(interface.id << " " << operation.name << ": " << row.way);
+      HelperDriver driver("fake-crashes");
+      driver.until_ready();
+      const Row& gentle = survived[turn % std::size(survived)];
+      const End end = driver.end_of(driver.begin(operation, quoted(gentle.way), "key"));
+      CHECK(end.error == gentle.end);
+      const uint64_t hung = driver.begin(operation, quoted("hang"), "another");
+      const End lost = driver.end_of(driver.begin(operation, quoted(row.way), "key"));
+      CHECK(lost.status == SKEP_E_PLUGIN_LOST);
+      CHECK(driver.how_lost() == row.end);
+      CHECK_FALSE(driver.ends.contains(hung));
+    }
+    HelperDriver spinning("fake-crashes");
+    spinning.until_ready();
+    spinning.begin(interface.operations.front(), quoted("spin"), "key");
+    spinning.begin(interface.operations.back(), quoted("hang"), "another");
+    CHECK(spinning.lives());
+    spinning.helper->kill();
+    CHECK(spinning.how_lost() == "killed by signal 9 (Killed)");
   }
 }
 
