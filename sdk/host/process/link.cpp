@@ -59,16 +59,21 @@ void HostLink::wait_until_idle() {
 
 void HostLink::completed(uint64_t number, skep_status status, std::string_view reply,
                          std::string_view error) {
-  bool known = false;
+  if (end(number, status, reply, error)) return;
+  logged(number, SKEP_LOG_ERROR,
+         misbehaving(number, "was completed more than once, or never given to it"));
+}
+
+void HostLink::refuse(uint64_t number) {
+  end(number, SKEP_E_CANCELLED, {}, "nobody waits for this call any more");
+}
+
+bool HostLink::end(uint64_t number, skep_status status, std::string_view reply,
+                   std::string_view error) {
   {
     const std::lock_guard lock(mutex_);
-    known = in_flight_.erase(number) != 0;
-    if (known) ++leaving_;
-  }
-  if (!known) {
-    logged(number, SKEP_LOG_ERROR,
-           misbehaving(number, "was completed more than once, or never given to it"));
-    return;
+    if (in_flight_.erase(number) == 0) return false;
+    ++leaving_;
   }
   FrameHead head;
   head.kind = FrameKind::reply;
@@ -77,6 +82,7 @@ void HostLink::completed(uint64_t number, skep_status status, std::string_view r
   output_.send(head, reply, error);
   const std::lock_guard lock(mutex_);
   if (--leaving_ == 0 && in_flight_.empty()) idle_.notify_all();
+  return true;
 }
 
 bool HostLink::emitted(uint64_t number, std::string_view item) {

@@ -32,6 +32,8 @@ class HostLink : public Listener {
   bool cancel(uint64_t number);
   // The same for all; those that the driver has.
   std::vector<uint64_t> cancel_all();
+  // Ends one that the driver never had; nothing when it has ended already.
+  void refuse(uint64_t number);
   // The host has read so many items of it.
   void taken(uint64_t number, int64_t count);
   void set_log_level(int32_t level) { log_level_ = level; }
@@ -48,6 +50,9 @@ class HostLink : public Listener {
   void metric(std::string_view name, int64_t value, bool set) override;
 
  private:
+  // False when there is none such (any more).
+  bool end(uint64_t number, skep_status status, std::string_view reply, std::string_view error);
+
   struct InFlight {
     int64_t deadline_ms = no_deadline;
     int64_t unread = 0;  // items that the host has not read yet

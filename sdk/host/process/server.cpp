@@ -149,7 +149,7 @@ void Server::run_job(Lock& lock, Job job, Follower follower) {
     unknown.offset = job.offset;
     instance_->call(known != nullptr ? *known : unknown, job.number, job.request);
   } else {
-    link_.completed(job.number, SKEP_E_CANCELLED, {}, "nobody waits for this call any more");
+    link_.refuse(job.number);
   }
   // Whoever is called forgets the secrets of a request, and so does who calls.
   explicit_bzero(job.request.data(), job.request.size());
@@ -169,11 +169,17 @@ void Server::run_job(Lock& lock, Job job, Follower follower) {
 
 void Server::cancel(Lock& lock, uint64_t number) {
   // Once the end waits for the last of them, all are cancelled, and no hook may begin.
-  if (ending_ || !link_.cancel(number)) return;
+  if (ending_) return;
+  const bool begun = link_.cancel(number);
   ++cancelling_;
   // The driver's hook must not block; should it, somebody else reads on, if there is anybody.
   step_down(lock, find_follower());
-  instance_->cancel(number);
+  if (begun) {
+    instance_->cancel(number);
+  } else {
+    // Not when its turn comes: the host would take a driver that is busy for one that hangs.
+    link_.refuse(number);
+  }
   lock.lock();
   --cancelling_;
   if (ending_) quiet_.notify_all();

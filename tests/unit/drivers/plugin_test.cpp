@@ -217,3 +217,15 @@ TEST_CASE_METHOD(Fixture, "items of a stream come in order and before its end") 
   REQUIRE(seen.size() == 100);
   for (size_t i = 0; i < seen.size(); ++i) CHECK(seen[i] == "{\"n\":" + std::to_string(i) + "}");
 }
+
+TEST_CASE_METHOD(Fixture, "a call that waits for its key until its deadline costs no life") {
+  std::vector<Reply> replies;
+  for (int i = 0; i < 20; ++i) start(sleeps, "k", "{}", replies);  // one second in all
+  Reply late = skep::fail(ErrorKind::internal, "");
+  asio::co_spawn(loop, plugin->call(sleeps, "k", "{}", within_ms(20)),
+                 [&](std::exception_ptr, Reply reply) { late = std::move(reply); });
+  until_count(replies, 20);
+  CHECK(late.error().kind == ErrorKind::deadline);
+  for (const Reply& reply : replies) CHECK(reply.has_value());
+  CHECK(plugin->report().restarts == 0);
+}
