@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 namespace skep::drivers {
 namespace {
@@ -80,7 +81,11 @@ bool DriverMetrics::note(std::string_view name, int64_t value, bool set) {
     found = values_.emplace(std::string(name), Value{}).first;
   }
   found->second.gauge = set;
-  found->second.value = set ? value : found->second.value + value;
+  int64_t& kept = found->second.value;
+  const int64_t end =
+      value < 0 ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int64_t>::max();
+  if (set) kept = value;
+  if (!set && __builtin_add_overflow(kept, value, &kept)) kept = end;
   return true;
 }
 

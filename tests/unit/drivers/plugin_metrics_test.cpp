@@ -3,6 +3,8 @@
 #include "daemon/drivers/plugin_metrics.hpp"
 
 #include <catch2/catch.hpp>
+#include <cstdint>
+#include <limits>
 
 using skep::ErrorKind;
 using skep::drivers::CallMetrics;
@@ -66,4 +68,16 @@ TEST_CASE("a driver's figures add up or are set, and their number is bounded") {
   for (int i = 0; i < 62; ++i) CHECK(metrics.note("more" + std::to_string(i), 1, false));
   CHECK_FALSE(metrics.note("one.too.many", 1, false));
   CHECK(metrics.note("turns", 1, false));
+}
+
+TEST_CASE("a driver's counter stays at the end of its range") {
+  DriverMetrics metrics;
+  constexpr int64_t most = std::numeric_limits<int64_t>::max();
+  constexpr int64_t least = std::numeric_limits<int64_t>::min();
+  CHECK(metrics.note("up", most, false));
+  CHECK(metrics.note("up", 1, false));
+  CHECK(metrics.values().at("up").value == most);
+  CHECK(metrics.note("down", least, false));
+  CHECK(metrics.note("down", -1, false));
+  CHECK(metrics.values().at("down").value == least);
 }
