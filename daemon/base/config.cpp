@@ -16,6 +16,7 @@
 namespace skep::base {
 namespace {
 
+constexpr size_t kPluginNameMax = 63;  // bytes
 constexpr int64_t kOpenFilesMin = 16;  // fewer, and a driver's process does not come up
 constexpr const char* kDefaultPath = "/etc/skep/skepd.toml";
 
@@ -139,6 +140,14 @@ class Section {
   std::vector<std::string_view> known_;
 };
 
+// A folder is named after it, and it stands in paths of the API.
+bool is_plugin_name(std::string_view name) {
+  return !name.empty() && name.size() <= kPluginNameMax && name.front() != '-' &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+         });
+}
+
 Status read_limits(const toml::table& table, std::string path, std::string_view origin,
                    PluginSection& plugin) {
   Section section(table, std::move(path), origin);
@@ -155,6 +164,12 @@ Status read_plugins(const toml::table& table, std::string_view origin, Config& c
     Section section(*section_table, path, origin);
     PluginSection plugin;
     plugin.name = key.str();
+    if (!is_plugin_name(plugin.name)) {
+      return complain(origin, node,
+                      "a plugin's name is 1 to 63 of a-z, 0-9 and '-', and begins with a letter or "
+                      "digit, unlike '" +
+                          plugin.name + "'");
+    }
     SKEP_TRY(section.text("path", plugin.path));
     SKEP_TRY(section.text("sha256", plugin.sha256));
     SKEP_TRY(section.text("isolation", plugin.isolation));

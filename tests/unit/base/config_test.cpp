@@ -48,6 +48,18 @@ TEST_CASE("a plugin without a path is refused") {
   CHECK(complaint("[plugins.x]\n").find("'plugins.x.path' is missing") != std::string::npos);
 }
 
+// The name becomes a folder's, and part of the API's paths.
+TEST_CASE("a plugin's name is short and plain") {
+  const std::string long_name(64, 'a');
+  for (const std::string name : {"..", "../x", "a/b", "", "A", "a b", "a.b", "-a", "ä"}) {
+    CHECK(complaint("[plugins.\"" + name + "\"]\npath = \"x.so\"\n").find("a plugin's name") !=
+          std::string::npos);
+  }
+  CHECK(complaint("[plugins." + long_name + "]\npath = \"x.so\"\n").find("a plugin's name") !=
+        std::string::npos);
+  CHECK(base::parse_config("[plugins.a-2]\npath = \"x.so\"\n", "skepd.toml"));
+}
+
 TEST_CASE("how far a plugin is kept apart is read, and checked") {
   const auto config = base::parse_config(
       "lb = [\"b\", \"a\"]\n[plugins.a]\npath = \"a.so\"\nisolation = \"in-process\"\n"
