@@ -96,9 +96,11 @@ asio::awaitable<void> DriverSet::Member::load(PluginConfig config, PluginPlace p
 asio::awaitable<void> DriverSet::Member::probe() {
   if (!plugin) co_return;
   // One that is away is asked when it is back; its own state says why it is away.
-  state.probe = ProbeState::unknown;
-  state.reason.clear();
-  if (plugin->report().state != RunState::serving) co_return;
+  if (plugin->report().state != RunState::serving) {
+    state.probe = ProbeState::unknown;
+    state.reason.clear();
+    co_return;
+  }
   const host::Operation& operation = SKEP_OPERATION(SKEP_BASE_1, skep_base_1, probe);
   CallOptions options;
   options.deadline_ms = operation.deadline_ms;

@@ -230,3 +230,16 @@ TEST_CASE_METHOD(Fixture, "a name comes before an id, and states tell of process
   run(loop, set->shutdown());
   CHECK(set->states()[0].run.pid == 0);
 }
+
+TEST_CASE_METHOD(Fixture, "what is known of a driver stays known while it is asked again") {
+  load({apart("lb-a", "fake-lb")});
+  REQUIRE(set->states()[0].probe == ProbeState::ready);
+  bool ended = false;
+  bool always = true;
+  boost::asio::co_spawn(loop, set->probe(), [&](std::exception_ptr) { ended = true; });
+  REQUIRE(skep::test::until(loop, [&] {
+    always = always && set->states()[0].probe == ProbeState::ready;
+    return ended;
+  }));
+  CHECK(always);
+}
