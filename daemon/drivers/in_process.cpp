@@ -64,9 +64,10 @@ DriverFacts facts_of(const skep_plugin& plugin) {
 
 }  // namespace
 
-InProcess::InProcess(PluginConfig config, std::shared_ptr<CallTable> table,
+InProcess::InProcess(PluginConfig config, std::string content, std::shared_ptr<CallTable> table,
                      std::unique_ptr<host::Instance> instance)
     : config_(std::move(config)),
+      content_(std::move(content)),
       table_(std::move(table)),
       identity_(instance->identity()),
       facts_(facts_of(instance->descriptor())),
@@ -76,11 +77,12 @@ InProcess::InProcess(PluginConfig config, std::shared_ptr<CallTable> table,
 Result<std::shared_ptr<InProcess>> InProcess::load(PluginConfig config, host::CheckedFile file,
                                                    host::PluginIdentity identity,
                                                    std::shared_ptr<CallTable> table) {
+  SKEP_TRY_ASSIGN(std::string content, host::sha256_of(file.descriptor()));
   Ear& ear = keep_for_ever(std::make_unique<Ear>(table));
   SKEP_TRY_ASSIGN(std::unique_ptr<host::Instance> instance,
                   host::Instance::load(std::move(file), std::move(identity), ear));
   return std::shared_ptr<InProcess>(
-      new InProcess(std::move(config), std::move(table), std::move(instance)));
+      new InProcess(std::move(config), std::move(content), std::move(table), std::move(instance)));
 }
 
 InProcess::~InProcess() {
@@ -89,7 +91,8 @@ InProcess::~InProcess() {
 
 void InProcess::stop() {
   if (!instance_) return;
-  table_->cancel_all();
+  // What is pending ends only when the driver hears of it.
+  for (const uint64_t number : table_->cancel_all()) instance_->cancel(number);
   const bool returned = workers_->close(end_patience);
   if (returned && table_->wait_until_idle(end_patience)) {
     instance_.reset();
@@ -141,7 +144,15 @@ asio::awaitable<Status> InProcess::restore_from(RestoreSource source) {
   return restore_objects(shared_from_this(), table_, source());
 }
 
+// Only the configuration can be taken up; another content of the file is told, not passed over.
 asio::awaitable<Status> InProcess::reload(PluginConfig fresh) {
+  SKEP_CO_TRY_ASSIGN(const host::CheckedFile file, open_file(fresh));
+  SKEP_CO_TRY_ASSIGN(const std::string content, host::sha256_of(file.descriptor()));
+  if (content != content_) {
+    co_return fail(ErrorKind::conflict, "plugin " + config_.name +
+                                            " runs in the process of skepd, and its file has "
+                                            "changed: that needs a restart of skepd");
+  }
   std::string schema = facts_.config_schema;
   const Status taken =
       co_await reconfigure_driver(shared_from_this(), table_, fresh, std::move(schema));

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "daemon/drivers/body.hpp"
 #include "sdk/host/instance.hpp"
@@ -45,10 +46,11 @@ class InProcess final : public Body, public std::enable_shared_from_this<InProce
   void stop() override;
 
  private:
-  InProcess(PluginConfig config, std::shared_ptr<CallTable> table,
+  InProcess(PluginConfig config, std::string content, std::shared_ptr<CallTable> table,
             std::unique_ptr<host::Instance> instance);
 
   PluginConfig config_;
+  const std::string content_;  // sha256 of the file that is mapped
   std::shared_ptr<CallTable> table_;
   const host::PluginIdentity identity_;
   DriverFacts facts_;

@@ -194,12 +194,15 @@ void CallTable::note_metric(std::string_view name, int64_t value, bool set) {
                                 name.substr(0, SKEP_ID_MAX)));
 }
 
-void CallTable::cancel_all() {
+std::vector<uint64_t> CallTable::cancel_all() {
+  std::vector<uint64_t> numbers;
   const std::lock_guard lock(mutex_);
   for (const auto& [number, call] : calls_) {
     call->cancelled = true;
     deliver(call, fail(ErrorKind::cancelled, "driver " + log.name() + " is being ended"));
+    numbers.push_back(number);
   }
+  return numbers;
 }
 
 bool CallTable::wait_until_idle(std::chrono::milliseconds patience) {

@@ -24,6 +24,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "core/model/result.hpp"
 #include "daemon/drivers/plugin_log.hpp"
@@ -94,8 +95,8 @@ class CallTable {
   bool emit(uint64_t number, std::string_view item);
   bool is_cancelled(uint64_t number);
   int64_t deadline_ms(uint64_t number);
-  // Marks every call as cancelled and ends the waiting for it.
-  void cancel_all();
+  // Marks every call as cancelled and ends the waiting for it; their numbers.
+  std::vector<uint64_t> cancel_all();
   // Waits until every call has been ended; false when that takes longer than `patience`.
   bool wait_until_idle(std::chrono::milliseconds patience);
 
