@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -59,6 +60,23 @@ Result<host::CheckedFile> open_file(const PluginConfig& config) {
                                  config.debug ? LoadBy::path : LoadBy::descriptor);
 }
 
+namespace {
+
+using std::chrono::steady_clock;
+
+// Whether a call with the usual deadline, made then, ended with it. A driver may give the same
+// error of its own accord, when it waited in vain for something else; that is an answer.
+bool ran_out(const Error& error, steady_clock::time_point begun) {
+  return error.kind == ErrorKind::deadline &&
+         steady_clock::now() - begun >= std::chrono::milliseconds(call_deadline_ms_default);
+}
+
+bool is_lost(const Error& error, steady_clock::time_point begun) {
+  return error.kind == ErrorKind::plugin_lost || ran_out(error, begun);
+}
+
+}  // namespace
+
 bool is_loss(const Error& error) {
   return error.kind == ErrorKind::plugin_lost || error.kind == ErrorKind::deadline ||
          error.kind == ErrorKind::cancelled;
@@ -99,6 +117,7 @@ asio::awaitable<Status> configure_driver(CalleePtr callee, CallTablePtr table, P
   request["plugin_dir"] = plugin_dir;
   std::string document = to_text(request);
   const host::Operation& operation = SKEP_OPERATION(SKEP_BASE_1, skep_base_1, configure);
+  const auto begun = steady_clock::now();
   const Result<std::string> reply =
       co_await make_call(std::move(callee), std::move(table), operation, std::string(),
                          std::move(document), CallOptions());
@@ -107,7 +126,7 @@ asio::awaitable<Status> configure_driver(CalleePtr callee, CallTablePtr table, P
     co_return fail(ErrorKind::invalid, fmt::format("init_failed: {} has no {}; install it again",
                                                    config.path, SKEP_BASE_1));
   }
-  if (reply.error().kind == ErrorKind::deadline) {
+  if (ran_out(reply.error(), begun)) {
     co_return fail(
         ErrorKind::deadline,
         fmt::format("init_timed_out: {} did not take its configuration within {} s; look "
@@ -136,6 +155,7 @@ asio::awaitable<Status> restore_objects(CalleePtr callee, CallTablePtr table, Re
   for (const RestorePlan::Object& object : plan.objects) {
     Result<std::string> request = restore_request(object);
     Status outcome;
+    const auto begun = steady_clock::now();
     if (request) {
       const Result<std::string> reply =
           co_await make_call(callee, table, restore, object.id, std::move(*request), CallOptions());
@@ -143,17 +163,18 @@ asio::awaitable<Status> restore_objects(CalleePtr callee, CallTablePtr table, Re
     } else {
       outcome = fail(request.error());
     }
-    if (!outcome && is_loss(outcome.error())) co_return outcome;
+    if (!outcome && is_lost(outcome.error(), begun)) co_return outcome;
     if (plan.told) plan.told(object.id, outcome);
   }
   if (!plan.ids) co_return Status();
   json named = json::object();
   named["ids"] = *plan.ids;
   std::string document = to_text(named);
+  const auto begun = steady_clock::now();
   const Result<std::string> ended =
       co_await make_call(callee, table, done, std::string(), std::move(document), CallOptions());
   if (ended || ended.error().kind == ErrorKind::unimplemented) co_return Status();
-  if (is_loss(ended.error())) co_return fail(ended.error());
+  if (is_lost(ended.error(), begun)) co_return fail(ended.error());
   table->log.line(0, SKEP_LOG_WARNING, "did not end its restore: " + ended.error().message);
   co_return Status();
 }

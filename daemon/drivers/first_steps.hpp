@@ -21,7 +21,8 @@ namespace skep::drivers {
 using CalleePtr = std::shared_ptr<Callee>;
 using CallTablePtr = std::shared_ptr<CallTable>;
 
-// Of a driver that died or hung over it, which says nothing against the request.
+// An error of configure_driver() that says nothing against the configuration: the driver died or
+// hung over it.
 bool is_loss(const Error& error);
 
 // `config.config` against `schema` (empty: anything goes). "config_rejected: ...".
@@ -36,8 +37,8 @@ boost::asio::awaitable<Status> configure_driver(CalleePtr callee, CallTablePtr t
 boost::asio::awaitable<Status> reconfigure_driver(CalleePtr callee, CallTablePtr table,
                                                   PluginConfig config, std::string schema);
 
-// restore of each object, then restore_done. Errors: is_loss() ones only; others are told to the
-// plan or logged, and the driver serves.
+// restore of each object, then restore_done. Errors: the driver was lost over it, or did not answer
+// in time; what it says itself of an object is told to the plan or logged, and the driver serves.
 boost::asio::awaitable<Status> restore_objects(CalleePtr callee, CallTablePtr table,
                                                RestorePlan plan);
 

@@ -48,12 +48,13 @@ asio::awaitable<Status> Supervisor::begin(host::CheckedFile file, host::PluginId
   program_ = std::make_shared<const Program>(
       Program{std::move(config_), std::move(file), std::move(identity)});
   Result<LifePtr> up = co_await bring_up(program_);
-  if (up) {
+  if (!up && !is_loss(up.error())) co_return fail(up.error());
+  const Status done = up ? co_await restore(*up) : Status(fail(up.error()));
+  if (done) {
     serve(std::move(*up));
     co_return Status();
   }
-  if (!is_loss(up.error())) co_return fail(up.error());
-  note_loss(up.error().message, milliseconds(0));
+  note_loss(done.error().message, milliseconds(0));
   try_in(next_wait_);
   co_return Status();
 }
@@ -88,9 +89,28 @@ asio::awaitable<Result<Supervisor::LifePtr>> Supervisor::bring_up(ProgramPtr pro
   co_return life;
 }
 
+// The last step before a life serves. What is lost until then has nobody who would hear of it, so
+// it is looked at here. A source that was exchanged meanwhile is asked as well.
 asio::awaitable<Status> Supervisor::restore(LifePtr life) {
-  if (!source_) co_return Status();
-  co_return co_await restore_objects(life, table_, source_());
+  const std::shared_ptr<Supervisor> self = shared_from_this();
+  uint64_t asked = 0;
+  while (source_ && asked != source_number_) {
+    asked = source_number_;
+    RestorePlan plan = source_();
+    if (plan.told) plan.told = while_asked(asked, std::move(plan.told));
+    SKEP_CO_TRY(co_await restore_objects(life, table_, std::move(plan)));
+  }
+  if (life->is_lost()) co_return fail(ErrorKind::plugin_lost, life->how());
+  co_return Status();
+}
+
+// `told`, as long as the source with this number is the one that is asked: its owner may go first.
+Supervisor::Told Supervisor::while_asked(uint64_t number, Told told) {
+  return [weak = weak_from_this(), number, told = std::move(told)](const std::string& id,
+                                                                   const Status& outcome) {
+    const std::shared_ptr<Supervisor> there = weak.lock();
+    if (there && there->source_ && there->source_number_ == number) told(id, outcome);
+  };
 }
 
 void Supervisor::try_in(milliseconds wait) {
@@ -128,6 +148,8 @@ asio::awaitable<bool> Supervisor::try_once() {
     co_return true;
   }
   if (up) (*up)->drop();
+  // A reload was quicker, or goes on: what became of this attempt concerns nobody.
+  if (reloading_ || life_) co_return true;
   note_loss(done.error().message, milliseconds(0));
   co_return false;
 }
@@ -198,7 +220,7 @@ void Supervisor::start(std::shared_ptr<PendingCall> call) {
     table_->finish(call->number, fail(ErrorKind::cancelled, "the driver is being ended"));
   } else if (state_ == RunState::unhealthy) {
     table_->finish(call->number, fail(ErrorKind::unavailable, reason_));
-  } else if (life_ && !gate_closed_) {
+  } else if (life_ && !gate_closed_ && !life_->is_lost()) {
     life_->start(std::move(call));
   } else if (waiting_.size() >= waiting_max) {
     table_->finish(call->number,
@@ -250,12 +272,18 @@ void Supervisor::set_log_level(int32_t level) {
 asio::awaitable<Status> Supervisor::restore_from(RestoreSource source) {
   const std::shared_ptr<Supervisor> self = shared_from_this();
   source_ = std::move(source);
+  ++source_number_;
   const LifePtr life = life_;
   // Whoever brings the driver back asks the source then.
   if (!life || gate_closed_) co_return fail(ErrorKind::unavailable, reason_);
   gate_closed_ = true;
   const Status done = co_await restore(life);
-  if (life_ == life) open_gate();
+  if (life_ != life) co_return done;
+  if (done) {
+    open_gate();
+  } else {
+    life->kill("killed, because it did not restore its objects: " + done.error().message);
+  }
   co_return done;
 }
 

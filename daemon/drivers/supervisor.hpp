@@ -15,6 +15,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -62,9 +63,11 @@ class Supervisor final : public Body, public std::enable_shared_from_this<Superv
     host::PluginIdentity identity;
   };
   using ProgramPtr = std::shared_ptr<const Program>;
+  using Told = std::function<void(const std::string& id, const Status& outcome)>;
 
   boost::asio::awaitable<Result<LifePtr>> bring_up(ProgramPtr program);
   boost::asio::awaitable<Status> restore(LifePtr life);
+  Told while_asked(uint64_t number, Told told);
   boost::asio::awaitable<Status> exchange(LifePtr fresh, ProgramPtr program);
   boost::asio::awaitable<void> keep_trying(std::chrono::milliseconds wait);
   boost::asio::awaitable<bool> try_once();
@@ -85,6 +88,7 @@ class Supervisor final : public Body, public std::enable_shared_from_this<Superv
   DriverFacts facts_;                            // of the last life, as the next
   std::vector<const host::Operation*> present_;  // likewise; empty until one stood
   RestoreSource source_;
+  uint64_t source_number_ = 0;                    // of source_, counted up
   LifePtr life_;                                  // that serves; empty: none does
   std::vector<std::weak_ptr<HelperLife>> lives_;  // for stop(): whatever may still run
   bool gate_closed_ = true;                       // calls wait

@@ -2,8 +2,10 @@
  *
  * Members of its configuration: "size" (a number; changing it to 13 needs another life), "password"
  * (a secret), "ready" (its probe), "die" ("configure", "restore" or "done": where it ends its
- * process, while the file that "while" names exists). Built as several files with different
- * identities.
+ * process, while the file that "while" names exists). "how" puts something in the place of that
+ * end: "hang" never returns, and leaves its process id in the file WHILE.now; "deadline" answers
+ * that its own time was up; "afterwards" makes WHILE.now, answers well and ends 20 ms later. Built
+ * as several files with different identities.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "keeper.h"
@@ -29,6 +31,7 @@
 #define KEEPER_SCHEMA                                                                         \
   "{\"type\":\"object\",\"properties\":{\"size\":{\"type\":\"integer\"},\"ready\":{\"type\":" \
   "\"boolean\"},\"die\":{\"type\":\"string\"},\"while\":{\"type\":\"string\"},"               \
+  "\"how\":{\"type\":\"string\"},"                                                            \
   "\"password\":{\"type\":\"string\",\"secret\":true},"                                       \
   "\"account\":{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},"          \
   "\"key\":{\"type\":\"string\",\"secret\":true}}}},\"additionalProperties\":false}"
@@ -82,22 +85,43 @@ static void note(struct self* self, const char* word, const char* what) {
   pthread_mutex_unlock(&self->mutex);
 }
 
-static void maybe_die(struct self* self, const char* where) {
+/* 1 when it has answered already. */
+static int maybe_die(struct self* self, skep_op* op, const char* where) {
   char text[4200];
   char wanted[64];
   char file[512];
+  char now[520];
+  FILE* told;
   snprintf(wanted, sizeof wanted, "\"die\":\"%s\"", where);
-  if (strstr(self->config, wanted) == NULL) return;
+  if (strstr(self->config, wanted) == NULL) return 0;
   snprintf(text, sizeof text, "%s", self->config);
   member(str(text), "while", file, sizeof file);
-  if (file[0] == 0 || access(file, F_OK) == 0) _exit(3);
+  if (file[0] != 0 && access(file, F_OK) != 0) return 0;
+  if (strstr(self->config, "\"how\":\"deadline\"") != NULL) {
+    answer(self, op, SKEP_E_DEADLINE, "", "its disk does not answer");
+    return 1;
+  }
+  snprintf(now, sizeof now, "%s.now", file);
+  if (strstr(self->config, "\"how\":") != NULL && (told = fopen(now, "w")) != NULL) {
+    fprintf(told, "%d\n", (int)getpid());
+    fclose(told);
+  }
+  if (strstr(self->config, "\"how\":\"hang\"") != NULL) {
+    for (;;) poll(NULL, 0, -1);
+  }
+  if (strstr(self->config, "\"how\":\"afterwards\"") != NULL) {
+    poll(NULL, 0, 20);
+    answer(self, op, SKEP_OK, "{}", "");
+    poll(NULL, 0, 20);
+  }
+  _exit(3);
 }
 
 static skep_status configure(void* me, skep_op* op, skep_str request) {
   struct self* self = me;
   snprintf(self->config, sizeof self->config, "%.*s", (int)request.len, request.ptr);
   note(self, "configure", "");
-  maybe_die(self, "configure");
+  if (maybe_die(self, op, "configure")) return SKEP_OK;
   if (strstr(self->config, "\"size\":99") != NULL) {
     return answer(self, op, SKEP_E_INVALID, "", "config.size: 99 is too much");
   }
@@ -130,7 +154,7 @@ static skep_status restore(void* me, skep_op* op, skep_str request) {
   char id[256];
   member(request, "id", id, sizeof id);
   note(self, "restore ", id);
-  maybe_die(self, "restore");
+  if (maybe_die(self, op, "restore")) return SKEP_OK;
   if (strcmp(id, "gone") == 0) return answer(self, op, SKEP_E_NOTFOUND, "", "it is gone");
   return answer(self, op, SKEP_OK, "{}", "");
 }
@@ -140,7 +164,7 @@ static skep_status restore_done(void* me, skep_op* op, skep_str request) {
   char ids[1024];
   member(request, "ids", ids, sizeof ids);
   note(self, "done ", ids);
-  maybe_die(self, "done");
+  if (maybe_die(self, op, "done")) return SKEP_OK;
   return answer(self, op, SKEP_OK, "{}", "");
 }
 

@@ -6,11 +6,14 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "daemon/drivers/plugin.hpp"
@@ -447,4 +450,143 @@ TEST_CASE_METHOD(Fixture, "a helper program that is missing is told") {
       run(loop, Plugin::open(plugin_config("fake", "fake-keeper", Isolation::process), nowhere));
   REQUIRE_FALSE(opened.has_value());
   CHECK(opened.error().message.find("/does/not/exist") != std::string::npos);
+}
+
+// The answer and the end of the process come in one turn of the loop: it is kept busy meanwhile.
+TEST_CASE_METHOD(Fixture, "a driver that dies right after its first answer is started again") {
+  const std::string marker = place.folder + "/marker";
+  const std::string config =
+      R"({"die": "configure", "how": "afterwards", "while": ")" + marker + "\"}";
+  bool watching = true;
+  std::function<void()> watch = [&] {
+    if (std::filesystem::remove(marker + ".now")) {
+      std::this_thread::sleep_for(300ms);
+      std::filesystem::remove(marker);
+    }
+    if (watching) asio::post(loop, watch);
+  };
+  const auto arm = [&] {
+    std::ofstream(marker) << "x";
+    asio::post(loop, watch);
+  };
+  SECTION("at the start of the node") {
+    arm();
+    open("fake-keeper", config);
+  }
+  SECTION("when it is started again") {
+    open("fake-keeper", config);
+    arm();
+    CHECK(call(die).error().kind == ErrorKind::plugin_lost);
+  }
+  SECTION("in a reload, which fails then") {
+    open("fake-keeper");
+    arm();
+    const pid_t old = plugin->report().pid;
+    PluginConfig fresh = plugin->config();
+    fresh.config = config;
+    const Status done = run(loop, plugin->reload(fresh));
+    REQUIRE_FALSE(done.has_value());
+    CHECK(done.error().kind == ErrorKind::plugin_lost);
+    CHECK(plugin->report().pid == old);
+  }
+  CHECK(call(history, "{}", within(5s)) == Reply("\"configure\""));
+  CHECK(plugin->report().state == RunState::serving);
+  watching = false;
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "an attempt that fails after a reload has healed the driver says nothing") {
+  const std::string marker = place.folder + "/marker";
+  open("fake-keeper", R"({"die": "configure", "how": "hang", "while": ")" + marker + "\"}");
+  std::ofstream(marker) << "x";
+  CHECK(call(die).error().kind == ErrorKind::plugin_lost);
+  pid_t hanging = 0;
+  REQUIRE(until(loop, [&] { return bool(std::ifstream(marker + ".now") >> hanging); }));
+  PluginConfig fresh = plugin->config();
+  fresh.config = "{}";
+  REQUIRE(run(loop, plugin->reload(fresh)).has_value());
+  const pid_t serves = plugin->report().pid;
+  CHECK(serves != hanging);
+  REQUIRE(kill(hanging, SIGKILL) == 0);
+  REQUIRE(until(loop, [&] { return kill(hanging, 0) != 0; }));
+  CHECK_FALSE(until(
+      loop, [&] { return plugin->report().state != RunState::serving; }, 200ms));
+  CHECK(plugin->report().pid == serves);
+  CHECK(plugin->report().recent_losses == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "an object whose restore takes a driver too long costs it no life") {
+  const std::string marker = place.folder + "/marker";
+  std::ofstream(marker) << "x";
+  open("fake-keeper", R"({"die": "restore", "how": "deadline", "while": ")" + marker + "\"}");
+  std::vector<ErrorKind> told_kinds;
+  const RestoreSource source = [&] {
+    RestorePlan made = plan();
+    made.told = [&](const std::string&, const Status& outcome) {
+      if (!outcome) told_kinds.push_back(outcome.error().kind);
+    };
+    return made;
+  };
+  CHECK(run(loop, plugin->restore_from(source)).has_value());
+  CHECK(told_kinds == std::vector<ErrorKind>(3, ErrorKind::deadline));
+  CHECK(told() == restored);
+  CHECK(call(die).error().kind == ErrorKind::plugin_lost);
+  CHECK(told() == restored);
+  CHECK(plugin->report().restarts == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "a call that comes between a driver's death and its notice waits") {
+  open("fake-keeper");
+  REQUIRE(kill(plugin->report().pid, SIGKILL) == 0);
+  // Until the end has been seen, but nobody was told of it.
+  REQUIRE(until(loop, [&] { return plugin->report().pid == 0; }));
+  REQUIRE(plugin->report().state == RunState::serving);
+  // On a loop of its own, so that it begins before anything else happens here.
+  asio::io_context beside;
+  std::optional<Reply> reply;
+  asio::co_spawn(beside, plugin->call(history, "", "{}", CallOptions()),
+                 [&](std::exception_ptr, Reply told) { reply = std::move(told); });
+  beside.poll();
+  REQUIRE(until(loop, [&] {
+    beside.restart();
+    beside.poll();
+    return reply.has_value();
+  }));
+  CHECK(*reply == Reply("\"configure\""));
+}
+
+TEST_CASE_METHOD(Fixture, "pending calls of a driver that is ended are cancelled, in both modes") {
+  const Isolation isolation = GENERATE(Isolation::process, Isolation::in_process);
+  open(plugin_config("fake", "fake-keeper", isolation));
+  std::optional<Reply> waited;
+  asio::co_spawn(loop, plugin->call(wait, "", "{}", within(-1ms)),
+                 [&](std::exception_ptr, Reply reply) { waited = std::move(reply); });
+  CHECK(told() == "\"configure\"");  // it is on its way
+  const auto asked = steady_clock::now();
+  plugin.reset();
+  CHECK(steady_clock::now() - asked < 2s);
+  REQUIRE(until(loop, [&] { return waited.has_value(); }));
+  CHECK(waited->error().kind == ErrorKind::cancelled);
+}
+
+TEST_CASE_METHOD(Fixture, "in the daemon's process a changed file is not said to be taken up") {
+  PluginConfig config = plugin_config("fake", "fake-keeper", Isolation::in_process);
+  const std::string copy = place.folder + "/copy.so";
+  std::filesystem::copy_file(config.path, copy);
+  config.path = copy;
+  open(config);
+  CHECK(run(loop, plugin->reload(config)).has_value());
+  PluginConfig moved = config;
+  moved.path = skep::test::fake_plugin("fake-keeper");
+  CHECK(run(loop, plugin->reload(moved)).has_value());  // the very same content
+  // Another file in its place.
+  std::filesystem::copy_file(config.path, copy + ".new");
+  std::ofstream(copy + ".new", std::ios::app) << "x";
+  std::filesystem::rename(copy + ".new", copy);
+  const Status changed = run(loop, plugin->reload(config));
+  REQUIRE_FALSE(changed.has_value());
+  CHECK(changed.error().kind == ErrorKind::conflict);
+  CHECK(changed.error().message.find("needs a restart of skepd") != std::string::npos);
+  std::filesystem::remove(copy);
+  CHECK(run(loop, plugin->reload(config)).error().kind == ErrorKind::not_found);
 }
