@@ -68,6 +68,10 @@ json mount_json(const ContainerMount& mount) {
   put(document, "source", mount.source);
   document["target"] = mount.target;
   put(document, "read_only", mount.read_only);
+  put(document, "populate", mount.populate);
+  put(document, "volume", mount.volume);
+  put(document, "size_bytes", mount.size_bytes);
+  put(document, "mode", mount.mode);
   return document;
 }
 
@@ -93,6 +97,10 @@ void read_lists(const json& document, ContainerRequest& request) {
       get(entry, "source", mount.source);
       entry.at("target").get_to(mount.target);
       get(entry, "read_only", mount.read_only);
+      get(entry, "populate", mount.populate);
+      get(entry, "volume", mount.volume);
+      get(entry, "size_bytes", mount.size_bytes);
+      get(entry, "mode", mount.mode);
       request.mounts.push_back(std::move(mount));
     }
   }

@@ -19,6 +19,7 @@
 #include "runtime-containerd/cgroup.hpp"
 #include "runtime-containerd/containers.hpp"
 #include "runtime-containerd/oci_spec.hpp"
+#include "runtime-containerd/populate.hpp"
 #include "runtime-containerd/strays.hpp"
 #include "runtime-containerd/text.hpp"
 #include "runtime-containerd/user.hpp"
@@ -152,6 +153,7 @@ std::optional<json> Containers::create_unless_remains(const json& request) {
     // One that a crashed create left behind serves as well, and tells of that crash.
     if (draft.leased.get()) await_cleaning({draft.id});
     prepare_snapshot(draft);
+    populate_mounts(draft);
     create_record(draft);
     create_task(draft);
   } catch (const Failure& failure) {
@@ -183,6 +185,14 @@ void Containers::prepare_snapshot(Draft& draft) {
   throw_if_failed(status);
   draft.has_snapshot = true;
   draft.snapshot = started.reply();
+}
+
+void Containers::populate_mounts(const Draft& draft) {
+  for (const json& mount : draft.request.value("mounts", json::array())) {
+    if (!mount.value("populate", false)) continue;
+    populate(mount.at("source").get<std::string>(), mount.at("target").get<std::string>(),
+             layers_of(draft.snapshot), config_.data_dir);
+  }
 }
 
 void Containers::create_record(Draft& draft) {

@@ -62,6 +62,7 @@ class Containers {
   // One try; nothing when it found, and removed, what an earlier one had left half made.
   std::optional<sdk::json> create_unless_remains(const sdk::json& request);
   void prepare_snapshot(Draft& draft);
+  void populate_mounts(const Draft& draft);
   void create_record(Draft& draft);
   void create_task(Draft& draft);
   void undo(const Draft& draft);

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <set>
+#include <sstream>
 
 #include "runtime-containerd/cgroup.hpp"
 
@@ -210,6 +211,13 @@ json process_member(const json& request, const json& image, const User& user) {
   return process;
 }
 
+// "mode=1770"
+std::string octal_mode(int64_t bits) {
+  std::ostringstream text;
+  text << "mode=" << std::oct << bits;
+  return text.str();
+}
+
 json user_mount(const json& mount) {
   const std::string type = mount.value("type", std::string("bind"));
   const std::string target = mount.at("target").get<std::string>();
@@ -224,10 +232,17 @@ json user_mount(const json& mount) {
             {"options", {"rbind", "rprivate", mode}}};
   }
   if (type == "tmpfs") {
+    json options = {"noexec", "nosuid", "nodev", mode};
+    if (const int64_t bytes = mount.value("size_bytes", int64_t{0}); bytes > 0) {
+      options.push_back("size=" + std::to_string(bytes));
+    }
+    if (const int64_t bits = mount.value("mode", int64_t{0}); bits > 0) {
+      options.push_back(octal_mode(bits));
+    }
     return {{"destination", target},
             {"type", "tmpfs"},
             {"source", "tmpfs"},
-            {"options", {"noexec", "nosuid", "nodev", mode}}};
+            {"options", std::move(options)}};
   }
   throw Failure(SKEP_E_UNIMPLEMENTED, "mounts of type '" + type + "' are not supported");
 }

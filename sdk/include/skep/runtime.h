@@ -34,7 +34,10 @@ typedef struct skep_runtime_1 {
    *  "sysctls"?: {K: V}, "ulimits"?: [{"name","soft","hard"}], "oom_score_adj"?: INT,
    *  "netns": PATH, "cgroup_parent": "/skep/NODE" (cgroupfs; the container's is PARENT/ID),
    *  "resources"?: {"nano_cpus"?, "memory_bytes"?, "pids"?},
-   *  "mounts"?: [{"type": "bind"|"tmpfs", "source"?, "target", "read_only"?: BOOL}],
+   *  "mounts"?: [{"type": "bind"|"tmpfs", "source"?, "target", "read_only"?: BOOL, "populate"?: BOOL (a
+   *    bind's: if the source is an empty folder, it first gets what the image has at the target, with its owner
+   *    and mode; what a crash leaves of that is finished when create is repeated), "volume"?: NAME (whose path
+   *    the source is; only kept), "size_bytes"?: N, "mode"?: N (a tmpfs's; default: none, 01777)}],
    *  "labels"?: {K: V}, "log": {"dir": DIR, "max_bytes": N, "max_files": N}}
    *  -> {"handle": ANY, "image_id": "sha256:.."}.
    * Nothing runs yet; after start() the main process is PID 1 of the container. Same request again: the
