@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
   add_node_commands(root, session);
   add_service_commands(root, session);
   add_network_commands(root, session);
+  add_volume_commands(root, session);
   add_plugin_commands(root, session);
   add_inspect_commands(root, session);
   add_event_commands(root, session);

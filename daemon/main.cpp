@@ -96,7 +96,7 @@ asio::awaitable<Status> live(asio::io_context& loop, base::Config config) {
   SKEP_CO_TRY(co_await node.start());
   Status served;
   {
-    api::ApiServer server(loop, node, node.containers(), node.driver_set(),
+    api::ApiServer server(loop, node, node.containers(), node.volumes(), node.driver_set(),
                           api_options(config, node.hostname()));
     served = server.listen();
     if (served) {

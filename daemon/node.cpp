@@ -15,6 +15,7 @@
 #include <filesystem>
 
 #include "core/identity/token.hpp"
+#include "core/model/mounts.hpp"
 #include "core/model/validate.hpp"
 #include "core/planner/requests.hpp"
 #include "daemon/advertise.hpp"
@@ -164,10 +165,15 @@ asio::awaitable<Status> Node::start_agent() {
   options.node_name = hostname_;
   options.hostname = hostname_;
   options.clock = base::wall_now;
-  agent_ = std::make_unique<agent::Agent>(loop_.get_executor(), *runtime, *network, options,
-                                          [this](std::vector<agent::TaskReport> reports) {
-                                            if (session_) session_->report(std::move(reports));
-                                          });
+  std::vector<agent::NamedVolumeDriver> volumes;
+  for (const drivers::DriverSet::VolumeMember& member : drivers_->volumes()) {
+    volumes.push_back({model::volume_driver_name(member.id), member.name, member.driver});
+  }
+  agent_ =
+      std::make_unique<agent::Agent>(loop_.get_executor(), *runtime, *network, std::move(volumes),
+                                     options, [this](std::vector<agent::TaskReport> reports) {
+                                       if (session_) session_->report(std::move(reports));
+                                     });
   co_return co_await agent_->start();
 }
 
@@ -414,7 +420,10 @@ model::NodeDescription Node::description() const {
     for (const std::string& interface : state.interfaces) {
       if (interface == "skep.runtime/1") has_runtime = true;
       if (interface.starts_with("skep.network/")) plugins.push_back({"Network", state.id});
-      if (interface.starts_with("skep.volume/")) plugins.push_back({"Volume", state.id});
+      if (!interface.starts_with("skep.volume/")) continue;
+      // A user may name it either way.
+      plugins.push_back({"Volume", model::volume_driver_name(state.id)});
+      if (state.name != state.id) plugins.push_back({"Volume", state.name});
     }
   }
   model::NodeDescription description = agent_->description(std::move(plugins));

@@ -61,6 +61,7 @@ class Node final : public manager::Control {
   // Requires: start() succeeded.
   agent::Containers& containers() { return agent_->containers(); }
   drivers::DriverSet& driver_set() { return *drivers_; }
+  agent::Volumes& volumes() { return agent_->volumes(); }
   const std::string& hostname() const { return hostname_; }
 
   manager::Membership membership() const override;

@@ -19,6 +19,7 @@ void add_plugin_new(const Command& group);
 void add_plugin_run(const Command& group);
 void add_plugin_test(const Command& group);
 void add_network_commands(Command root, const Session& session);  // network ls, inspect
+void add_volume_commands(Command root, const Session& session);   // volume ...
 void add_event_commands(Command root, const Session& session);    // events
 void add_inspect_commands(Command root, const Session& session);  // inspect
 // "inspect" in the group of one kind, e.g. "image": nothing else is looked for.

@@ -6,6 +6,8 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "cli/commands/mount_option.hpp"
+
 namespace skep::cli {
 namespace {
 

@@ -1,4 +1,4 @@
-// Options into spec fields, and the small grammars of ports, mounts and variables.
+// Options into spec fields, and the small grammars of ports and variables.
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/commands/service_options.hpp"
 
@@ -293,37 +293,6 @@ Result<Json> parse_published_port(const std::string& text) {
     }
   }
   return port;
-}
-
-Result<Json> parse_mount(const std::string& text) {
-  Json mount = {{"Type", "volume"}};
-  for (const auto& [key, value] : comma_pairs(text)) {
-    const bool yes = value.empty() || value == "true" || value == "1";
-    if (key == "type") {
-      mount["Type"] = value;
-    } else if (key == "source" || key == "src") {
-      mount["Source"] = value;
-    } else if (key == "target" || key == "dst" || key == "destination") {
-      mount["Target"] = value;
-    } else if (key == "readonly" || key == "ro") {
-      mount["ReadOnly"] = yes;
-    } else if (key == "volume-driver") {
-      mount["VolumeOptions"]["DriverConfig"]["Name"] = value;
-    } else if (key == "volume-nocopy") {
-      mount["VolumeOptions"]["NoCopy"] = yes;
-    } else if (key == "volume-opt" || key == "volume-label") {
-      const size_t equals = std::min(value.find('='), value.size());
-      Json& options = key == "volume-opt" ? mount["VolumeOptions"]["DriverConfig"]["Options"]
-                                          : mount["VolumeOptions"]["Labels"];
-      options[value.substr(0, equals)] = equals < value.size() ? value.substr(equals + 1) : "";
-    } else if (key == "bind-propagation") {
-      mount["BindOptions"]["Propagation"] = value;
-    } else {
-      return fail(ErrorKind::invalid, "unexpected key '" + key + "' in '" + text + "'");
-    }
-  }
-  if (!mount.contains("Target")) return fail(ErrorKind::invalid, "target is required");
-  return mount;
 }
 
 Result<Json> parse_preference(const std::string& text) {

@@ -69,9 +69,6 @@ Result<Words> variables_of_file(const std::string& path);
 // "8080:80/tcp" or "published=8080,target=80,..." as one or (ranges are refused) an error.
 Result<Json> parse_published_port(const std::string& text);
 
-// "type=volume,source=data,target=/data,..." as a Mount.
-Result<Json> parse_mount(const std::string& text);
-
 // "spread=node.labels.zone" as a placement preference.
 Result<Json> parse_preference(const std::string& text);
 

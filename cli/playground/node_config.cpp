@@ -83,7 +83,10 @@ std::string skepd_toml(const Layout& layout, const Node& node) {
          "\n"
          "[plugins.net-bridge.config]\n"
          "subnet = \"172.30.0.0/16\"\n"
-         "bridge = \"skep0\"\n";
+         "bridge = \"skep0\"\n"
+         "[plugins.volume-local]\n"
+         "path = " +
+         quoted(plugin_file(layout, "volume-local")) + "\n";
 }
 
 }  // namespace

@@ -9,8 +9,7 @@
 // point to one. Defaults are those of swarm-semantics §3 and are applied by whoever fills a spec
 // in, so that a stored spec is complete.
 //
-// Not here yet, with their places kept: secrets, references to configs, mounts, endpoint ports, job
-// modes.
+// Not here yet, with their places kept: secrets, references to configs, endpoint ports, job modes.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -201,6 +200,46 @@ struct DnsConfig {
   bool operator==(const DnsConfig&) const = default;
 };
 
+enum class MountType : uint8_t { bind, volume, tmpfs };
+
+// What a volume is to be made with where it isn't there yet.
+struct VolumeDriverConfig {
+  std::string name;  // "local", a driver's id or its configured name; empty: local
+  std::map<std::string, std::string> options;
+  bool operator==(const VolumeDriverConfig&) const = default;
+};
+
+struct VolumeOptions {
+  bool no_copy = false;  // leave a new volume empty, whatever the image has at the target
+  Labels labels;
+  std::optional<VolumeDriverConfig> driver;
+  bool operator==(const VolumeOptions&) const = default;
+};
+
+struct BindOptions {
+  std::string propagation;  // "" or "rprivate"
+  bool operator==(const BindOptions&) const = default;
+};
+
+struct TmpfsOptions {
+  int64_t size_bytes = 0;  // 0: no limit
+  uint32_t mode = 0;       // of its root; 0: 1777
+  bool operator==(const TmpfsOptions&) const = default;
+};
+
+// A folder of the node, a volume, or memory, seen at `target` in the container.
+struct Mount {
+  MountType type = MountType::volume;
+  std::string source;  // bind: a path; volume: its name, empty: one of the task's own; tmpfs: empty
+  std::string target;  // absolute
+  bool read_only = false;
+  std::string consistency;          // kept for round trips; means nothing on Linux
+  std::optional<BindOptions> bind;  // of a bind alone, and so on
+  std::optional<VolumeOptions> volume;
+  std::optional<TmpfsOptions> tmpfs;
+  bool operator==(const Mount&) const = default;
+};
+
 struct ContainerSpec {
   std::string image;
   std::vector<std::string> command;  // replaces the image's entrypoint
@@ -225,6 +264,7 @@ struct ContainerSpec {
   std::vector<Ulimit> ulimits;
   std::string isolation;  // kept for round trips; only "" and "default" are accepted
   int64_t oom_score_adj = 0;
+  std::vector<Mount> mounts;
   bool operator==(const ContainerSpec&) const = default;
 };
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "core/model/constraint.hpp"
+#include "core/model/mounts.hpp"
 
 namespace skep::model {
 namespace {
@@ -135,6 +136,8 @@ Status validate_container(const ContainerSpec& container) {
       return refuse(std::string(kField) + ".Ulimits", limit.name + ": soft is above hard");
     }
   }
+  const Status mounts = validate_mounts(container.mounts);
+  if (!mounts) return fail(mounts.error().within(std::string(kField) + ".Mounts"));
   return {};
 }
 

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "core/model/constraint.hpp"
+#include "core/model/mounts.hpp"
 
 namespace skep::scheduler {
 namespace {
@@ -18,8 +19,8 @@ using model::Task;
 using model::TaskState;
 
 // In the order in which the filters are asked.
-enum class Refusal : uint8_t { not_available, resources, constraints, platform, copies };
-constexpr size_t kRefusals = 5;
+enum class Refusal : uint8_t { not_available, resources, plugin, constraints, platform, copies };
+constexpr size_t kRefusals = 6;
 
 struct Demand {
   const model::ServiceSpec* spec = nullptr;
@@ -28,6 +29,7 @@ struct Demand {
   model::Resources reserved;
   uint64_t copies_max = 0;
   std::vector<model::Platform> platforms;
+  std::vector<std::string> volume_drivers;  // that a node may lack
 };
 
 std::string normal_architecture(std::string name) {
@@ -45,6 +47,14 @@ bool platform_fits(const std::vector<model::Platform>& wanted, const model::Plat
   });
 }
 
+// "nfs" is the plugin "nfs" or, as Docker's managed plugins are called, "nfs:latest".
+bool has_volume_driver(const model::Node& node, const std::string& name) {
+  const std::vector<model::EnginePlugin>& plugins = node.description.plugins;
+  return std::any_of(plugins.begin(), plugins.end(), [&](const model::EnginePlugin& plugin) {
+    return plugin.type == "Volume" && (plugin.name == name || plugin.name == name + ":latest");
+  });
+}
+
 std::optional<Refusal> refusal(const Demand& demand, const NodeLoad& load) {
   const model::Node& node = *load.node;
   if (node.status.state != model::NodeState::ready || node.description.takes_no_tasks ||
@@ -57,6 +67,9 @@ std::optional<Refusal> refusal(const Demand& demand, const NodeLoad& load) {
       (demand.reserved.memory_bytes > 0 &&
        load.reserved_memory_bytes + demand.reserved.memory_bytes > total.memory_bytes)) {
     return Refusal::resources;
+  }
+  for (const std::string& driver : demand.volume_drivers) {
+    if (!has_volume_driver(node, driver)) return Refusal::plugin;
   }
   if (!model::matches_all(demand.constraints, node)) return Refusal::constraints;
   if (!platform_fits(demand.platforms, node.description.platform)) return Refusal::platform;
@@ -75,8 +88,10 @@ std::string explain(const std::array<size_t, kRefusals>& counts) {
   const std::array<std::string, kRefusals> pieces = {
       nodes_text(counts[0]) + " not available for new tasks",
       "insufficient resources on " + nodes_text(counts[1]),
-      "scheduling constraints not satisfied on " + nodes_text(counts[2]),
-      "unsupported platform on " + nodes_text(counts[3]), "max replicas per node limit exceed"};
+      "missing plugin on " + nodes_text(counts[2]),
+      "scheduling constraints not satisfied on " + nodes_text(counts[3]),
+      "unsupported platform on " + nodes_text(counts[4]),
+      "max replicas per node limit exceed"};
   std::vector<size_t> order;
   for (size_t i = 0; i < kRefusals; ++i) {
     if (counts[i] > 0) order.push_back(i);
@@ -213,6 +228,7 @@ class Candidates {
 Demand demand_of(const model::ServiceSpec& spec, const model::SpecKey& key) {
   Demand demand{&spec, key};
   if (spec.task.reservations) demand.reserved = *spec.task.reservations;
+  demand.volume_drivers = model::foreign_volume_drivers(spec.task.container.mounts);
   if (!spec.task.placement) return demand;
   demand.copies_max = spec.task.placement->max_replicas_per_node;
   demand.platforms = spec.task.placement->platforms;

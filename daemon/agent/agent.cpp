@@ -23,6 +23,7 @@
 #include "daemon/agent/network_namespace.hpp"
 #include "daemon/agent/node_containers.hpp"
 #include "daemon/agent/node_description.hpp"
+#include "daemon/agent/node_volumes.hpp"
 #include "daemon/agent/signal.hpp"
 #include "daemon/agent/task_controller.hpp"
 
@@ -30,13 +31,32 @@ namespace skep::agent {
 
 namespace asio = boost::asio;
 
+namespace {
+
+// Which volumes the containers of these tasks have, or are about to have.
+VolumeHolders holders_of(const std::vector<StoredTask>& tasks) {
+  VolumeHolders holders;
+  for (const StoredTask& task : tasks) {
+    if (!task.container_intended) continue;
+    const std::string id = container_id_of(task.assigned.task.id);
+    for (const model::Mount& mount : task.assigned.spec->container.mounts) {
+      if (mount.type != model::MountType::volume) continue;
+      holders[NodeVolumes::name_of(id, mount)].insert(id);
+    }
+  }
+  return holders;
+}
+
+}  // namespace
+
 class Agent::Core {
  public:
   Core(asio::any_io_executor loop, drivers::RuntimeDriver& runtime, drivers::NetworkDriver& network,
-       AgentOptions options, Report report)
+       std::vector<NamedVolumeDriver> volume_drivers, AgentOptions options, Report report)
       : loop_(loop),
         runtime_(runtime),
         network_driver_(network),
+        volume_drivers_(std::move(volume_drivers)),
         options_(std::move(options)),
         report_(std::move(report)),
         namespaces_(options_.run_dir + "/netns"),
@@ -60,6 +80,7 @@ class Agent::Core {
   std::vector<TaskReport> reports() const;
   const AgentOptions& options() const { return options_; }
   Containers& containers() { return *containers_; }
+  Volumes& volumes() { return *volumes_; }
 
  private:
   void know(StoredTask stored, bool adopted);
@@ -71,6 +92,7 @@ class Agent::Core {
                                     std::vector<std::string> endpoints);
   asio::awaitable<void> run(model::TaskId id);
   asio::awaitable<void> restore();
+  asio::awaitable<void> restore_volumes(VolumeHolders holders);
   drivers::RestorePlan known_containers() const;
   LocalNetwork::KnownEndpoints known_endpoints() const;
   asio::awaitable<void> follow_health();
@@ -85,6 +107,7 @@ class Agent::Core {
   asio::any_io_executor loop_;
   drivers::RuntimeDriver& runtime_;
   drivers::NetworkDriver& network_driver_;
+  std::vector<NamedVolumeDriver> volume_drivers_;
   AgentOptions options_;
   Report report_;
   std::unique_ptr<AgentDb> db_;
@@ -94,6 +117,7 @@ class Agent::Core {
   Signal runtime_back_;
   Signal tasks_changed_;
   std::optional<LocalNetwork> network_;
+  std::unique_ptr<NodeVolumes> volumes_;
   std::optional<TaskSurroundings> around_;
   std::unique_ptr<NodeContainers> containers_;
   std::map<model::TaskId, std::unique_ptr<TaskController>> tasks_;
@@ -118,15 +142,21 @@ asio::awaitable<Status> Agent::Core::start() {
   SKEP_CO_TRY_ASSIGN(db_, AgentDb::open(database_path()));
   SKEP_CO_TRY_ASSIGN(std::vector<StoredTask> tasks, db_->tasks());
   network_.emplace(loop_, network_driver_, *db_, options_);
-  around_.emplace(TaskSurroundings{
-      loop_, options_, runtime_, *network_, namespaces_, disk_, *db_, table_, group_, runtime_back_,
-      [this] { return runtime_news_.trouble; }, [this](TaskReport report) { collect(report); }});
+  volumes_ =
+      std::make_unique<NodeVolumes>(loop_, volume_drivers_, *db_, disk_, table_, options_, group_);
+  SKEP_CO_TRY(volumes_->load());
+  around_.emplace(TaskSurroundings{loop_, options_, runtime_, *network_, *volumes_, namespaces_,
+                                   disk_, *db_, table_, group_, runtime_back_,
+                                   [this] { return runtime_news_.trouble; },
+                                   [this](TaskReport report) { collect(report); }});
   containers_ = std::make_unique<NodeContainers>(loop_, runtime_, *network_, table_, options_,
                                                  runtime_news_, group_);
   containers_->release_old_execs();
   unsure_ = tasks.empty();
+  VolumeHolders holders = holders_of(tasks);
   for (StoredTask& task : tasks) know(std::move(task), /*adopted=*/true);
   co_await restore();
+  group_.start(restore_volumes(std::move(holders)));
   for (const auto& [id, task] : tasks_) group_.start(run(id));
   group_.start(follow_health());
   group_.start(sweep_forever());
@@ -168,6 +198,20 @@ LocalNetwork::KnownEndpoints Agent::Core::known_endpoints() const {
     if (task->stored().endpoint) known.endpoints.push_back(*task->stored().endpoint);
   }
   return known;
+}
+
+// Beside what the agent remembers stands what is: a container that exists has its volumes, though
+// the database may have been lost.
+asio::awaitable<void> Agent::Core::restore_volumes(VolumeHolders holders) {
+  const Result<std::vector<drivers::ContainerState>> all = co_await runtime_.list();
+  if (all) {
+    for (const drivers::ContainerState& container : *all) {
+      for (const drivers::ContainerMount& mount : container.spec.mounts) {
+        if (!mount.volume.empty()) holders[mount.volume].insert(container.id);
+      }
+    }
+  }
+  volumes_->begin_restore(std::move(holders));
 }
 
 // From here on the drivers may clear away what was not named.
@@ -361,6 +405,7 @@ asio::awaitable<void> Agent::Core::follow_health() {
 asio::awaitable<void> Agent::Core::sweep_forever() {
   while (true) {
     co_await sweep();
+    co_await volumes_->settle();
     co_await containers_->count_images();
     co_await settle_database();
     // Also when the runtime is back: what it could not list before is looked at then.
@@ -406,6 +451,13 @@ asio::awaitable<void> Agent::Core::sweep() {
     return endpoints;
   };
   co_await network_->sweep(std::move(wanted));
+  if (!all) co_return;
+  std::function<std::set<std::string>()> existing = [this] {
+    std::set<std::string> ids;
+    for (const auto& [id, task] : tasks_) ids.insert(task->container_id());
+    return ids;
+  };
+  co_await volumes_->sweep(std::move(existing));
 }
 
 void Agent::Core::sweep_folders(const std::string& folder,
@@ -424,9 +476,10 @@ void Agent::Core::sweep_folders(const std::string& folder,
 }
 
 Agent::Agent(asio::any_io_executor loop, drivers::RuntimeDriver& runtime,
-             drivers::NetworkDriver& network, AgentOptions options, Report report)
-    : core_(std::make_unique<Core>(std::move(loop), runtime, network, std::move(options),
-                                   std::move(report))) {}
+             drivers::NetworkDriver& network, std::vector<NamedVolumeDriver> volume_drivers,
+             AgentOptions options, Report report)
+    : core_(std::make_unique<Core>(std::move(loop), runtime, network, std::move(volume_drivers),
+                                   std::move(options), std::move(report))) {}
 
 Agent::~Agent() = default;
 
@@ -458,6 +511,10 @@ model::NodeDescription Agent::description(std::vector<model::EnginePlugin> plugi
 
 Containers& Agent::containers() {
   return core_->containers();
+}
+
+Volumes& Agent::volumes() {
+  return core_->volumes();
 }
 
 }  // namespace skep::agent

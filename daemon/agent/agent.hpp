@@ -27,6 +27,7 @@
 #include "core/model/result.hpp"
 #include "daemon/agent/assignments.hpp"
 #include "daemon/agent/containers.hpp"
+#include "daemon/agent/node_volumes.hpp"
 #include "daemon/agent/options.hpp"
 #include "daemon/drivers/network_driver.hpp"
 #include "daemon/drivers/runtime_driver.hpp"
@@ -40,7 +41,8 @@ class Agent {
   // The drivers must outlive the agent. `report` is called on the loop, never from within a call to
   // the agent.
   Agent(boost::asio::any_io_executor loop, drivers::RuntimeDriver& runtime,
-        drivers::NetworkDriver& network, AgentOptions options, Report report);
+        drivers::NetworkDriver& network, std::vector<NamedVolumeDriver> volume_drivers,
+        AgentOptions options, Report report);
   ~Agent();
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
@@ -67,6 +69,7 @@ class Agent {
 
   // Valid from start() on, while the agent lives.
   Containers& containers();
+  Volumes& volumes();
 
  private:
   class Core;

@@ -33,7 +33,8 @@ constexpr const char* kSchema =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0;"
     "CREATE TABLE IF NOT EXISTS task(id TEXT PRIMARY KEY, task BLOB NOT NULL, spec BLOB NOT NULL,"
     " status BLOB NOT NULL, more TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS network(id TEXT PRIMARY KEY, more TEXT NOT NULL) WITHOUT ROWID;";
+    "CREATE TABLE IF NOT EXISTS network(id TEXT PRIMARY KEY, more TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS volume(name TEXT PRIMARY KEY, more TEXT NOT NULL) WITHOUT ROWID;";
 
 // A prepared statement for one use.
 class Statement {
@@ -107,22 +108,70 @@ std::string member(const json& object, const char* name) {
   return at != object.end() && at->is_string() ? at->get<std::string>() : std::string();
 }
 
+std::map<std::string, std::string> texts(const json& object, const char* name) {
+  std::map<std::string, std::string> all;
+  const auto at = object.find(name);
+  if (at == object.end() || !at->is_object()) return all;
+  for (const auto& [key, value] : at->items()) {
+    if (value.is_string()) all[key] = value.get<std::string>();
+  }
+  return all;
+}
+
 Status read_more(const std::string& text, StoredTask* task) {
   const json more = json::parse(text, nullptr, false);
   if (!more.is_object()) return fail(ErrorKind::internal, "the stored text is damaged");
   task->container_intended = more.value("container_intended", false);
   task->container_handle = member(more, "container_handle");
-  if (const auto labels = more.find("service_labels"); labels != more.end()) {
-    for (const auto& [key, value] : labels->items()) {
-      if (value.is_string()) task->assigned.service_labels[key] = value.get<std::string>();
-    }
-  }
+  task->assigned.service_labels = texts(more, "service_labels");
   if (const auto at = more.find("endpoint"); at != more.end() && at->is_object()) {
     task->endpoint =
         StoredEndpoint{member(*at, "network"), member(*at, "endpoint"), member(*at, "handle"),
                        member(*at, "address"), member(*at, "mac"),      member(*at, "gateway")};
   }
   return {};
+}
+
+constexpr std::pair<VolumeStage, std::string_view> kStages[] = {
+    {VolumeStage::intended, "intended"},
+    {VolumeStage::made, "made"},
+    {VolumeStage::leaving, "leaving"},
+};
+
+std::string more_of(const StoredVolume& volume) {
+  json more = {{"driver", volume.driver}, {"options", volume.options},
+               {"labels", volume.labels}, {"created_at", volume.created_at.unix_ns},
+               {"handle", volume.handle}, {"path", volume.path},
+               {"owner", volume.owner},   {"holders", volume.holders}};
+  for (const auto& [stage, word] : kStages) {
+    if (stage == volume.stage) more["stage"] = word;
+  }
+  return more.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+Result<StoredVolume> read_volume(const Statement& row) {
+  StoredVolume volume;
+  volume.name = row.column(0);
+  const json more = json::parse(row.column(1), nullptr, false);
+  const std::string word = more.is_object() ? member(more, "stage") : "";
+  bool known = false;
+  for (const auto& [stage, text] : kStages) {
+    if (text != word) continue;
+    volume.stage = stage;
+    known = true;
+  }
+  if (!known) return fail(ErrorKind::internal, "agent.db: volume " + volume.name + " is damaged");
+  volume.driver = member(more, "driver");
+  volume.options = texts(more, "options");
+  volume.labels = texts(more, "labels");
+  volume.created_at = model::WallTime{more.value("created_at", int64_t{0})};
+  volume.handle = member(more, "handle");
+  volume.path = member(more, "path");
+  volume.owner = member(more, "owner");
+  for (const json& holder : more.value("holders", json::array())) {
+    if (holder.is_string()) volume.holders.insert(holder.get<std::string>());
+  }
+  return volume;
 }
 
 Result<StoredTask> read_task(const Statement& row) {
@@ -242,6 +291,29 @@ Status AgentDb::put(const StoredNetwork& network) {
 Status AgentDb::remove_network(const std::string& id) {
   Statement write(connection_, "DELETE FROM network WHERE id = ?");
   SKEP_TRY(write.text(1, id).step());
+  return {};
+}
+
+Result<std::vector<StoredVolume>> AgentDb::volumes() {
+  std::vector<StoredVolume> volumes;
+  Statement rows(connection_, "SELECT name, more FROM volume ORDER BY name");
+  while (true) {
+    SKEP_TRY_ASSIGN(const bool more, rows.step());
+    if (!more) return volumes;
+    SKEP_TRY_ASSIGN(StoredVolume volume, read_volume(rows));
+    volumes.push_back(std::move(volume));
+  }
+}
+
+Status AgentDb::put(const StoredVolume& volume) {
+  Statement write(connection_, "INSERT OR REPLACE INTO volume VALUES(?, ?)");
+  SKEP_TRY(write.text(1, volume.name).text(2, more_of(volume)).step());
+  return {};
+}
+
+Status AgentDb::remove_volume(const std::string& name) {
+  Statement write(connection_, "DELETE FROM volume WHERE name = ?");
+  SKEP_TRY(write.text(1, name).step());
   return {};
 }
 

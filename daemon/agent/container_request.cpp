@@ -111,6 +111,20 @@ Result<drivers::ContainerRequest> container_request(const AssignedTask& assigned
   return request;
 }
 
+drivers::ContainerMount runtime_mount(const model::Mount& mount) {
+  drivers::ContainerMount made;
+  made.target = mount.target;
+  made.read_only = mount.read_only;
+  if (mount.type == model::MountType::bind) made.source = mount.source;
+  if (mount.type != model::MountType::tmpfs) return made;
+  made.type = drivers::ContainerMount::Type::tmpfs;
+  if (mount.tmpfs) {
+    made.size_bytes = mount.tmpfs->size_bytes;
+    made.mode = mount.tmpfs->mode;
+  }
+  return made;
+}
+
 Container container_record(const AssignedTask& assigned, const AgentOptions& options) {
   Container container;
   container.id = container_id_of(assigned.task.id);

@@ -27,6 +27,9 @@ Result<drivers::ContainerRequest> container_request(const AssignedTask& assigned
                                                     const AgentOptions& options,
                                                     const std::string& netns_path);
 
+// A mount of the spec; the source of a volume is empty yet.
+drivers::ContainerMount runtime_mount(const model::Mount& mount);
+
 // The row of the container table, as known before the runtime said anything.
 Container container_record(const AssignedTask& assigned, const AgentOptions& options);
 

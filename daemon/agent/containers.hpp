@@ -36,6 +36,16 @@ struct ContainerNetwork {
   std::string mac;
 };
 
+// What a container has mounted.
+struct ContainerMount {
+  model::MountType type = model::MountType::bind;
+  std::string name;    // of a volume
+  std::string source;  // path on the node; empty: memory, or not known
+  std::string target;
+  std::string driver;  // of a volume
+  bool read_only = false;
+};
+
 struct Container {
   std::string id;        // 64 hex
   std::string name;      // task name, "web.1.TASKID"
@@ -59,6 +69,7 @@ struct Container {
   model::WallTime finished_at;
   std::string log_path;  // the JSON lines file now written
   std::vector<ContainerNetwork> networks;
+  std::vector<ContainerMount> mounts;
 };
 
 struct LogLine {
@@ -148,7 +159,7 @@ struct ImageRemoval {
 };
 
 struct NodeEvent {
-  std::string type;    // "container", "image"
+  std::string type;    // "container", "image", "volume"
   std::string action;  // "create", "start", "die", "stop", "kill", "destroy", "exec_start: CMD",
                        // "pull", ...
   std::string id;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <filesystem>
 #include <functional>
 #include <tuple>
 #include <utility>
@@ -95,7 +96,7 @@ bool TaskController::unwanted() const {
 
 void TaskController::show_known_container() {
   if (!stored_.container_intended) return;
-  Container row = container_record(stored_.assigned, around_.options);
+  Container row = shown_container();
   if (stored_.endpoint && stored_.status.state <= TaskState::running) {
     row.networks = {around_.network.container_network(*stored_.endpoint)};
   }
@@ -181,7 +182,7 @@ asio::awaitable<Status> TaskController::prepare() {
   SKEP_CO_TRY(rewrite_hosts(files, stored_.assigned.spec->container,
                             container_hostname(stored_.assigned), network.address));
   SKEP_CO_TRY(around_.db.put(stored_));
-  Container row = container_record(stored_.assigned, around_.options);
+  Container row = shown_container();
   row.created_at = around_.options.clock();
   row.networks = {network};
   if (!shown_) around_.table.publish(row, "create", {});
@@ -203,6 +204,8 @@ asio::awaitable<Status> TaskController::make_container() {
   SKEP_CO_TRY_ASSIGN(
       drivers::ContainerRequest request,
       container_request(stored_.assigned, around_.options, around_.namespaces.path(name_)));
+  SKEP_CO_TRY_ASSIGN(const std::vector<drivers::ContainerMount> wanted, co_await mounts());
+  request.mounts.insert(request.mounts.end(), wanted.begin(), wanted.end());
   Result<drivers::CreatedContainer> made = co_await around_.runtime.create(request);
   if (!made && made.error().kind == ErrorKind::not_found) {
     SKEP_CO_TRY(co_await pull());
@@ -211,6 +214,54 @@ asio::awaitable<Status> TaskController::make_container() {
   if (!made) co_return fail(std::move(made).error());
   stored_.container_handle = made->handle;
   co_return Status();
+}
+
+asio::awaitable<Result<std::vector<drivers::ContainerMount>>> TaskController::mounts() {
+  // A share of it, not a reference, as in pull().
+  const std::shared_ptr<const model::TaskSpec> spec = stored_.assigned.spec;
+  SKEP_CO_TRY(co_await check_sources());
+  std::vector<drivers::ContainerMount> all;
+  for (const model::Mount& mount : spec->container.mounts) {
+    drivers::ContainerMount made = runtime_mount(mount);
+    if (mount.type == model::MountType::volume) {
+      SKEP_CO_TRY_ASSIGN(PublishedVolume volume,
+                         co_await around_.volumes.publish(container_id_, mount));
+      made.source = std::move(volume.path);
+      made.volume = std::move(volume.name);
+      made.populate = !mount.volume || !mount.volume->no_copy;
+    }
+    all.push_back(std::move(made));
+  }
+  // What is mounted below another mount comes after it, or it would be hidden.
+  std::sort(all.begin(), all.end(),
+            [](const auto& a, const auto& b) { return a.target < b.target; });
+  co_return all;
+}
+
+asio::awaitable<Status> TaskController::check_sources() {
+  std::vector<std::string> sources;
+  for (const model::Mount& mount : stored_.assigned.spec->container.mounts) {
+    if (mount.type == model::MountType::bind) sources.push_back(mount.source);
+  }
+  if (sources.empty()) co_return Status();
+  // Not on the loop: a path may be on a server that doesn't answer.
+  std::function<Status()> look = [sources]() -> Status {
+    for (const std::string& source : sources) {
+      std::error_code error;
+      if (std::filesystem::exists(source, error)) continue;
+      return fail(
+          ErrorKind::invalid,
+          "invalid mount config for type \"bind\": bind source path does not exist: " + source);
+    }
+    return {};
+  };
+  co_return co_await around_.disk.run(std::move(look));
+}
+
+Container TaskController::shown_container() const {
+  Container row = container_record(stored_.assigned, around_.options);
+  row.mounts = around_.volumes.shown_mounts(container_id_, row.spec.mounts);
+  return row;
 }
 
 asio::awaitable<Status> TaskController::pull() {
@@ -442,6 +493,7 @@ asio::awaitable<Status> TaskController::erase_once() {
     const Status removed = co_await around_.runtime.remove(container_id_, /*force=*/true);
     if (!removed && removed.error().kind != ErrorKind::not_found) co_return removed;
   }
+  SKEP_CO_TRY(co_await around_.volumes.release(container_id_));
   if (network_held_) SKEP_CO_TRY(co_await release_network());
   const std::string files = container_files_folder(around_.options, container_id_);
   const std::string logs = container_log_folder(around_.options, container_id_);

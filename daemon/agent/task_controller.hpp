@@ -1,7 +1,7 @@
 // One task on this node, from its assignment to its last trace: a coroutine that walks the states.
 //
-//   ACCEPTED -> PREPARING (namespace, network, container; the image is pulled only if it is not
-//   here) -> READY (waits for desired > READY) -> STARTING -> RUNNING -> COMPLETE | FAILED
+//   ACCEPTED -> PREPARING (namespace, network, volumes, container; the image is pulled only if it
+//   is not here) -> READY (waits for desired > READY) -> STARTING -> RUNNING -> COMPLETE | FAILED
 //   any -> SHUTDOWN when that is desired;  before STARTING a final error is REJECTED
 //
 // Invariants: the observed state never goes backwards; every change is stored, shown and reported
@@ -33,6 +33,7 @@
 #include "daemon/agent/coroutine_group.hpp"
 #include "daemon/agent/local_network.hpp"
 #include "daemon/agent/network_namespace.hpp"
+#include "daemon/agent/node_volumes.hpp"
 #include "daemon/agent/options.hpp"
 #include "daemon/agent/signal.hpp"
 #include "daemon/drivers/runtime_driver.hpp"
@@ -45,6 +46,7 @@ struct TaskSurroundings {
   const AgentOptions& options;
   drivers::RuntimeDriver& runtime;
   LocalNetwork& network;
+  NodeVolumes& volumes;
   NetworkNamespaces& namespaces;
   BlockingWork& disk;
   AgentDb& db;
@@ -92,6 +94,10 @@ class TaskController {
   boost::asio::awaitable<Status> prepare();
   boost::asio::awaitable<Status> attach();
   boost::asio::awaitable<Status> make_container();
+  // The task's mounts, with every volume published to the container.
+  boost::asio::awaitable<Result<std::vector<drivers::ContainerMount>>> mounts();
+  boost::asio::awaitable<Status> check_sources();  // of its binds
+  Container shown_container() const;
   boost::asio::awaitable<Status> pull();
   boost::asio::awaitable<void> stop_wanted();
   boost::asio::awaitable<Status> stop_container();

@@ -1,6 +1,6 @@
 // Docker's endpoints that skep doesn't have (yet): each says so in a sentence.
 //
-// `docker inspect NAME` probes volumes, plugins, secrets and configs by name one after the other
+// `docker inspect NAME` probes plugins, secrets and configs by name one after the other
 // and goes on only after a proper 404, so those aren't 501. Lists of what can't exist are empty.
 // What isn't here at all is not Docker's, and gets "page not found".
 // SPDX-License-Identifier: Apache-2.0
@@ -13,15 +13,6 @@ using Answer = asio::awaitable<Result<Response>>;
 
 Answer empty_list(Context&, const Request&, Exchange&) {
   co_return Response::json("[]");
-}
-
-Answer no_volumes(Context&, const Request&, Exchange&) {
-  co_return Response::json("{\"Volumes\":[],\"Warnings\":[]}");
-}
-
-Answer no_such_volume(Context&, const Request& request, Exchange&) {
-  const std::string& name = request.parameter("name");
-  co_return fail(ErrorKind::not_found, "get " + name + ": no such volume");
 }
 
 Answer no_such_plugin(Context&, const Request& request, Exchange&) {
@@ -49,22 +40,22 @@ Answer not_yet(Context&, const Request& request, Exchange&) {
                  "not implemented yet: " + request.method + " " + request.path);
 }
 
+// Only a cluster volume can be changed after it was made.
+Answer no_cluster_volumes(Context&, const Request&, Exchange&) {
+  co_return fail(ErrorKind::unimplemented, "not implemented yet: cluster volumes (volume update)");
+}
+
 }  // namespace
 
 std::span<const Route> absent_routes() {
   static const Route routes[] = {
-      {"GET", "/volumes", &no_volumes},
-      {"GET", "/volumes/{name}", &no_such_volume},
       {"GET", "/plugins", &empty_list},
       {"GET", "/plugins/{name...}/json", &no_such_plugin},
       {"GET", "/secrets", &empty_cluster_list},
       {"GET", "/secrets/{name}", &no_such_secret},
       {"GET", "/configs", &empty_cluster_list},
       {"GET", "/configs/{name}", &no_such_config},
-      {"POST", "/volumes/create", &not_yet},
-      {"POST", "/volumes/prune", &not_yet},
-      {"PUT", "/volumes/{name}", &not_yet},
-      {"DELETE", "/volumes/{name}", &not_yet},
+      {"PUT", "/volumes/{name}", &no_cluster_volumes},
       {"POST", "/secrets/create", &not_yet},
       {"POST", "/secrets/{name}/update", &not_yet},
       {"DELETE", "/secrets/{name}", &not_yet},

@@ -59,9 +59,17 @@ bool listed(const Filters& filters, const agent::Container& container) {
                                                       network.network_id == wanted;
                                              });
                         }) &&
-         // Health checks, volumes and published ports don't exist yet.
-         filters.allows_equal("health", "none") && !filters.has("volume") &&
-         !filters.has("publish") && !filters.has("expose");
+         filters.allows("volume",
+                        [&](const std::string& wanted) {
+                          return std::any_of(container.mounts.begin(), container.mounts.end(),
+                                             [&](const agent::ContainerMount& mount) {
+                                               return mount.name == wanted ||
+                                                      mount.target == wanted;
+                                             });
+                        }) &&
+         // Health checks and published ports don't exist yet.
+         filters.allows_equal("health", "none") && !filters.has("publish") &&
+         !filters.has("expose");
 }
 
 // before=X and since=X: created earlier or later than container X.

@@ -63,11 +63,11 @@ Status grant(const std::string& path, const std::string& group) {
 
 struct ApiServer::Impl {
   Impl(asio::io_context& io, manager::Control& control, agent::Containers& containers,
-       drivers::DriverSet& drivers, Options given)
+       agent::Volumes& volumes, drivers::DriverSet& drivers, Options given)
       : loop(io),
         options(std::move(given)),
         events(io, control, containers, options.now),
-        context{io, control, containers, drivers, events, options},
+        context{io, control, containers, volumes, drivers, events, options},
         acceptor(io) {}
 
   asio::awaitable<void> accept();
@@ -113,8 +113,10 @@ asio::awaitable<void> ApiServer::Impl::serve(Protocol::socket socket) {
 }
 
 ApiServer::ApiServer(asio::io_context& loop, manager::Control& control,
-                     agent::Containers& containers, drivers::DriverSet& drivers, Options options)
-    : impl_(std::make_unique<Impl>(loop, control, containers, drivers, std::move(options))) {}
+                     agent::Containers& containers, agent::Volumes& volumes,
+                     drivers::DriverSet& drivers, Options options)
+    : impl_(std::make_unique<Impl>(loop, control, containers, volumes, drivers,
+                                   std::move(options))) {}
 
 ApiServer::~ApiServer() = default;
 

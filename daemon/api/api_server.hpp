@@ -1,7 +1,8 @@
 // The Docker Engine API of this node, on a Unix socket.
 //
 // One coroutine per connection on the daemon's loop; nothing here blocks it. The server borrows its
-// doors, Control, Containers and DriverSet, which must outlive it, and calls them only on the loop.
+// doors, Control, Containers, Volumes and DriverSet, which must outlive it, and calls them only on
+// the loop.
 // Everything about HTTP is inside; what the answers mean is in the api_*.cpp of each noun.
 //
 // Life: construct, listen(), run the loop; stop() closes the socket and all connections, after
@@ -14,6 +15,7 @@
 
 #include "core/model/result.hpp"
 #include "daemon/agent/containers.hpp"
+#include "daemon/agent/volumes.hpp"
 #include "daemon/api/options.hpp"
 #include "daemon/manager/control.hpp"
 
@@ -28,7 +30,7 @@ namespace asio = boost::asio;
 class ApiServer {
  public:
   ApiServer(asio::io_context& loop, manager::Control& control, agent::Containers& containers,
-            drivers::DriverSet& drivers, Options options);
+            agent::Volumes& volumes, drivers::DriverSet& drivers, Options options);
   ~ApiServer();
   ApiServer(const ApiServer&) = delete;
   ApiServer& operator=(const ApiServer&) = delete;

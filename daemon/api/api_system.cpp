@@ -135,7 +135,7 @@ asio::awaitable<Result<Response>> info_of_node(Context& context, const Request&,
   json["Driver"] = "containerd";
   json["DriverStatus"] =
       Json::array({Json::array({"runtime", context.containers.runtime_version()})});
-  json["Plugins"] = Json{{"Volume", Json::array()},
+  json["Plugins"] = Json{{"Volume", context.volumes.drivers()},
                          {"Network", Json::array({"bridge", "overlay"})},
                          {"Authorization", nullptr},
                          {"Log", Json::array({"json-file"})}};

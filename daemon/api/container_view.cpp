@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/model/mounts.hpp"
 #include "daemon/api/docker_json/time_text.hpp"
 
 namespace skep::api {
@@ -84,6 +85,23 @@ std::string command_line(const Container& container) {
   return line;
 }
 
+Json mounts_json(const Container& c) {
+  Json list = Json::array();
+  for (const agent::ContainerMount& mount : c.mounts) {
+    const bool bind = mount.type == model::MountType::bind;
+    Json shown = {{"Type", model::mount_type_name(mount.type)}};
+    if (!mount.name.empty()) shown["Name"] = mount.name;
+    shown["Source"] = mount.source;
+    shown["Destination"] = mount.target;
+    if (!mount.driver.empty()) shown["Driver"] = mount.driver;
+    shown["Mode"] = "";
+    shown["RW"] = !mount.read_only;
+    shown["Propagation"] = bind ? "rprivate" : "";
+    list.push_back(std::move(shown));
+  }
+  return list;
+}
+
 Json summary(const Container& c, model::WallTime now) {
   return Json{{"Id", c.id},
               {"Names", Json::array({"/" + c.name})},
@@ -97,7 +115,7 @@ Json summary(const Container& c, model::WallTime now) {
               {"Status", status_words(c, now)},
               {"HostConfig", Json{{"NetworkMode", network_mode(c)}}},
               {"NetworkSettings", Json{{"Networks", networks_json(c)}}},
-              {"Mounts", Json::array()}};
+              {"Mounts", mounts_json(c)}};
 }
 
 Json state_json(const Container& c) {
@@ -220,7 +238,7 @@ std::string container_to_json(const Container& c) {
                      {"ExecIDs", nullptr},
                      {"HostConfig", host_config_json(c)},
                      {"GraphDriver", Json{{"Name", "containerd"}, {"Data", nullptr}}},
-                     {"Mounts", Json::array()},
+                     {"Mounts", mounts_json(c)},
                      {"Config", config_json(c)},
                      {"NetworkSettings", network_settings_json(c)}};
   return text_of(json);

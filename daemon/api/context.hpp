@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "daemon/agent/containers.hpp"
+#include "daemon/agent/volumes.hpp"
 #include "daemon/api/event_log.hpp"
 #include "daemon/api/http.hpp"
 #include "daemon/api/options.hpp"
@@ -26,6 +27,7 @@ struct Context {
   asio::io_context& loop;
   manager::Control& control;
   agent::Containers& containers;
+  agent::Volumes& volumes;
   drivers::DriverSet& drivers;
   EventLog& events;
   const Options& options;
@@ -52,6 +54,7 @@ std::span<const Route> exec_routes();
 std::span<const Route> image_routes();
 std::span<const Route> event_routes();
 std::span<const Route> network_routes();
+std::span<const Route> volume_routes();
 std::span<const Route> snapshot_routes();
 std::span<const Route> plugin_routes();
 // Docker's other endpoints: 404 for what is probed by name, empty lists, 501 for the rest.

@@ -27,8 +27,8 @@ std::optional<Version> parse_version(std::string_view text) {
   return version;
 }
 
-// Takes "/v1.47" off the front of `path`.
-Status take_version_prefix(std::string_view& path) {
+// Takes "/v1.47" off the front of `path`, and notes it.
+Status take_version_prefix(std::string_view& path, Request& request) {
   if (!path.starts_with("/v")) return {};
   const std::string_view first = path.substr(2, path.find('/', 1) - 2);
   const std::optional<Version> asked = parse_version(first);
@@ -44,6 +44,7 @@ Status take_version_prefix(std::string_view& path) {
                                         kMinApiVersion + ", please upgrade your client");
   }
   path.remove_prefix(2 + first.size());
+  request.minor_version = asked->minor;
   return {};
 }
 
@@ -127,7 +128,7 @@ Dispatcher::Dispatcher() {
   for (const std::span<const Route> routes :
        {system_routes(), swarm_routes(), node_routes(), service_routes(), task_routes(),
         container_routes(), exec_routes(), image_routes(), event_routes(), network_routes(),
-        snapshot_routes(), plugin_routes(), absent_routes()}) {
+        volume_routes(), snapshot_routes(), plugin_routes(), absent_routes()}) {
     for (const Route& route : routes) patterns_.push_back({split(route.pattern), route});
   }
 }
@@ -147,7 +148,7 @@ asio::awaitable<Response> Dispatcher::answer(Context& context, Request request,
   const size_t question = std::min(target.find('?'), target.size());
   std::string_view path = target.substr(0, question);
   const std::string_view query = target.substr(std::min(question + 1, target.size()));
-  if (const Status version = take_version_prefix(path); !version) {
+  if (const Status version = take_version_prefix(path, request); !version) {
     co_return error_response(version.error());
   }
   if (const Status parsed = parse_query(query, request); !parsed) {

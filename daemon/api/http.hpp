@@ -27,6 +27,7 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> query;
   std::string registry_auth;  // X-Registry-Auth as sent
   bool wants_upgrade = false;
+  std::optional<unsigned> minor_version;  // 47 of "/v1.47/..."; absent: the path has none
   std::string body;
 
   // The first value of this name, or "".

@@ -257,6 +257,7 @@ Config default_config() {
       R"({"address": "/run/containerd/containerd.sock", "namespace": "k8s.io"})"};
   config.plugins["net-bridge"] = {"net-bridge", "net-bridge.so", "",
                                   R"({"bridge": "skep0", "subnet": "172.30.0.0/16"})"};
+  config.plugins["volume-local"] = {"volume-local", "volume-local.so", "", "{}"};
   return config;
 }
 
@@ -333,6 +334,10 @@ path = "net-bridge.so"
 [plugins.net-bridge.config]
 bridge = "skep0"
 subnet = "172.30.0.0/16"
+
+# Keeps volumes in folders of its own; the driver "local" of docker.
+[plugins.volume-local]
+path = "volume-local.so"
 )";
 }
 

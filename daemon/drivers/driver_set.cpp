@@ -54,6 +54,7 @@ struct DriverSet::Member {
   std::unique_ptr<Plugin> plugin;  // empty when refused
   std::unique_ptr<RuntimeDriver> runtime;
   std::unique_ptr<NetworkDriver> network;
+  std::unique_ptr<VolumeDriver> volume;
 
   bool is_lb() const { return plugin && plugin->has(std::string_view(SKEP_LB_1)); }
 
@@ -89,6 +90,9 @@ asio::awaitable<void> DriverSet::Member::load(PluginConfig config, PluginPlace p
   }
   if (plugin->has(std::string_view(SKEP_NETWORK_1))) {
     network = std::make_unique<NetworkDriver>(*plugin);
+  }
+  if (plugin->has(std::string_view(SKEP_VOLUME_1))) {
+    volume = std::make_unique<VolumeDriver>(*plugin);
   }
   co_await probe();
 }
@@ -177,6 +181,14 @@ std::vector<std::string> DriverSet::network_ids() const {
     if (member->network) ids.push_back(member->state.id);
   }
   return ids;
+}
+
+std::vector<DriverSet::VolumeMember> DriverSet::volumes() {
+  std::vector<VolumeMember> all;
+  for (const auto& member : members_) {
+    if (member->volume) all.push_back({member->state.id, member->state.name, member->volume.get()});
+  }
+  return all;
 }
 
 Result<Plugin*> DriverSet::plugin(std::string_view id) {

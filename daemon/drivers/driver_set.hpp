@@ -23,6 +23,7 @@
 #include "daemon/drivers/network_driver.hpp"
 #include "daemon/drivers/plugin_config.hpp"
 #include "daemon/drivers/runtime_driver.hpp"
+#include "daemon/drivers/volume_driver.hpp"
 
 namespace skep::drivers {
 
@@ -80,6 +81,14 @@ class DriverSet {
   Result<NetworkDriver*> network(std::string_view id);
   // The ids of all network drivers in use, in the order of the config.
   std::vector<std::string> network_ids() const;
+  // All volume drivers in use, in the order of the config. The pointers are valid while the set
+  // lives.
+  struct VolumeMember {
+    std::string id;    // of the plugin
+    std::string name;  // of the config
+    VolumeDriver* driver = nullptr;
+  };
+  std::vector<VolumeMember> volumes();
   // The loaded plugin with this id or configured name, for skep.base/1 calls; a name comes first.
   Result<Plugin*> plugin(std::string_view id);
   // The balancer in use. Errors: none is configured, or none is ready and why.

@@ -41,7 +41,7 @@ struct ContainerMount {
   std::string target;
   bool read_only = false;
   bool populate = false;   // an empty source first gets what the image has at the target
-  std::string volume;      // whose path the source is; the driver keeps it and does nothing with it
+  std::string volume{};    // whose path the source is; the driver keeps it and does nothing with it
   int64_t size_bytes = 0;  // of a tmpfs; 0: no limit
   int64_t mode = 0;        // of a tmpfs's root; 0: 1777
   bool operator==(const ContainerMount&) const = default;

@@ -12,6 +12,7 @@ namespace skep::codec {
 namespace {
 
 using model::EndpointMode;
+using model::MountType;
 using model::RestartCondition;
 using model::UpdateFailureAction;
 using model::UpdateOrder;
@@ -30,10 +31,67 @@ constexpr EnumTable<UpdateOrder, proto::UpdateOrder, 2> kOrders = {{
     {UpdateOrder::stop_first, proto::UPDATE_ORDER_STOP_FIRST},
     {UpdateOrder::start_first, proto::UPDATE_ORDER_START_FIRST},
 }};
+constexpr EnumTable<MountType, proto::MountType, 3> kMountTypes = {{
+    {MountType::bind, proto::MOUNT_TYPE_BIND},
+    {MountType::volume, proto::MOUNT_TYPE_VOLUME},
+    {MountType::tmpfs, proto::MOUNT_TYPE_TMPFS},
+}};
 constexpr EnumTable<EndpointMode, proto::EndpointMode, 2> kModes = {{
     {EndpointMode::vip, proto::ENDPOINT_MODE_VIP},
     {EndpointMode::dnsrr, proto::ENDPOINT_MODE_DNSRR},
 }};
+
+void encode_mount(const model::Mount& from, proto::Mount* to) {
+  to->set_type(encode_enum(kMountTypes, from.type));
+  to->set_source(from.source);
+  to->set_target(from.target);
+  to->set_read_only(from.read_only);
+  to->set_consistency(from.consistency);
+  if (from.bind) to->mutable_bind()->set_propagation(from.bind->propagation);
+  if (from.volume) {
+    proto::VolumeOptions* options = to->mutable_volume();
+    options->set_no_copy(from.volume->no_copy);
+    encode(from.volume->labels, options->mutable_labels());
+    if (from.volume->driver) {
+      options->mutable_driver()->set_name(from.volume->driver->name);
+      encode(from.volume->driver->options, options->mutable_driver()->mutable_options());
+    }
+  }
+  if (from.tmpfs) {
+    to->mutable_tmpfs()->set_size_bytes(from.tmpfs->size_bytes);
+    to->mutable_tmpfs()->set_mode(from.tmpfs->mode);
+  }
+}
+
+Result<model::VolumeOptions> decode_volume_options(const proto::VolumeOptions& from) {
+  model::VolumeOptions to;
+  to.no_copy = from.no_copy();
+  SKEP_TRY_ASSIGN(to.labels, decode_map(from.labels(), "volume: labels"));
+  if (from.has_driver()) {
+    model::VolumeDriverConfig driver;
+    driver.name = from.driver().name();
+    SKEP_TRY_ASSIGN(driver.options, decode_map(from.driver().options(), "volume: driver: options"));
+    to.driver = std::move(driver);
+  }
+  return to;
+}
+
+Result<model::Mount> decode_mount(const proto::Mount& from) {
+  model::Mount to;
+  SKEP_TRY_ASSIGN(to.type, decode_enum(kMountTypes, from.type(), "type"));
+  to.source = from.source();
+  to.target = from.target();
+  to.read_only = from.read_only();
+  to.consistency = from.consistency();
+  if (from.has_bind()) to.bind = model::BindOptions{from.bind().propagation()};
+  if (from.has_volume()) {
+    SKEP_TRY_ASSIGN(to.volume, decode_volume_options(from.volume()));
+  }
+  if (from.has_tmpfs()) {
+    to.tmpfs = model::TmpfsOptions{from.tmpfs().size_bytes(), from.tmpfs().mode()};
+  }
+  return to;
+}
 
 void encode_container(const model::ContainerSpec& from, proto::ContainerSpec* to) {
   to->set_image(from.image);
@@ -68,6 +126,7 @@ void encode_container(const model::ContainerSpec& from, proto::ContainerSpec* to
   }
   to->set_isolation(from.isolation);
   to->set_oom_score_adj(from.oom_score_adj);
+  for (const model::Mount& mount : from.mounts) encode_mount(mount, to->add_mounts());
 }
 
 Result<model::ContainerSpec> decode_container(const proto::ContainerSpec& from) {
@@ -103,6 +162,10 @@ Result<model::ContainerSpec> decode_container(const proto::ContainerSpec& from) 
   }
   to.isolation = from.isolation();
   to.oom_score_adj = from.oom_score_adj();
+  for (const proto::Mount& mount : from.mounts()) {
+    SKEP_TRY_ASSIGN(model::Mount decoded, within(decode_mount(mount), "container: mount"));
+    to.mounts.push_back(std::move(decoded));
+  }
   return to;
 }
 

@@ -187,6 +187,45 @@ std::string networks_to_json(const std::vector<NetworkView>& networks);
 Result<NetworkView> parse_network(std::string_view json);
 Result<std::vector<NetworkView>> parse_networks(std::string_view json);
 
+// --- volume
+
+// A volume of this node.
+struct VolumeView {
+  std::string name;
+  std::string driver;
+  std::string mountpoint;  // empty: its driver doesn't say before it is used
+  model::WallTime created_at;
+  std::string scope;  // "local" or "global"
+  std::map<std::string, std::string> options;
+  model::Labels labels;
+  bool operator==(const VolumeView&) const = default;
+};
+std::string volume_to_json(const VolumeView& volume);
+Result<VolumeView> parse_volume(std::string_view json);
+
+// {"Volumes": [...], "Warnings": []}
+struct VolumeList {
+  std::vector<VolumeView> volumes;
+  std::vector<std::string> warnings;
+  bool operator==(const VolumeList&) const = default;
+};
+std::string volumes_to_json(const VolumeList& list);
+Result<VolumeList> parse_volumes(std::string_view json);
+
+// Body of POST /volumes/create. All may be empty.
+struct VolumeCreate {
+  std::string name;
+  std::string driver;
+  std::map<std::string, std::string> options;
+  model::Labels labels;
+  bool operator==(const VolumeCreate&) const = default;
+};
+std::string volume_create_to_json(const VolumeCreate& request);
+Result<VolumeCreate> parse_volume_create(std::string_view json);
+
+// Answer of POST /volumes/prune.
+std::string pruned_volumes_to_json(const std::vector<std::string>& names, uint64_t bytes);
+
 // --- small answers
 
 // {"message": text}: the body of every error.

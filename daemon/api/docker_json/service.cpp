@@ -125,6 +125,7 @@ std::span<const Field<ServiceView>> Table<ServiceView>::fields() {
 Result<model::ServiceSpec> parse_service_spec(std::string_view text) {
   SKEP_TRY_ASSIGN(const Json json, parse_document(text));
   SKEP_TRY(refuse_unsupported("ServiceSpec", json));
+  SKEP_TRY(refuse_unsupported_mounts(json));
   model::ServiceSpec spec;
   SKEP_TRY(Codec<model::ServiceSpec>::parse(json, spec, Path{}));
   return spec;

@@ -22,6 +22,7 @@ SKEP_TABLE(NodeView);
 SKEP_TABLE(model::EnginePlugin);
 SKEP_TABLE(model::TaskSpec);
 SKEP_TABLE(model::ContainerSpec);
+SKEP_TABLE(model::Mount);
 SKEP_TABLE(model::Platform);
 SKEP_TABLE(model::LogDriver);
 SKEP_TABLE(model::UpdateConfig);
@@ -36,6 +37,9 @@ SKEP_TABLE(SwarmView);
 SKEP_TABLE(SwarmInit);
 SKEP_TABLE(SwarmJoin);
 SKEP_TABLE(NetworkView);
+SKEP_TABLE(VolumeView);
+SKEP_TABLE(VolumeList);
+SKEP_TABLE(VolumeCreate);
 
 #undef SKEP_TABLE
 
@@ -88,5 +92,7 @@ Field<T> updated_row() {
 // Fails with `unimplemented` naming the first key of `json` that the table of unsupported.cpp knows
 // and that is set. `noun` is "ServiceSpec", "SwarmSpec", ...
 Status refuse_unsupported(std::string_view noun, const Json& json);
+// The same for each of a service's mounts, whose types it judges too.
+Status refuse_unsupported_mounts(const Json& service_spec);
 
 }  // namespace skep::docker_json

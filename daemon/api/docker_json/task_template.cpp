@@ -154,6 +154,7 @@ std::span<const Field<model::ContainerSpec>> Table<model::ContainerSpec>::fields
       field<T, &T::capability_add>("CapabilityAdd", set),
       field<T, &T::capability_drop>("CapabilityDrop", set),
       field<T, &T::ulimits>("Ulimits", set),
+      field<T, &T::mounts>("Mounts", set),
       field<T, &T::oom_score_adj>("OomScoreAdj", set),
   };
   return rows;

@@ -13,13 +13,15 @@ namespace skep::docker_json {
 namespace {
 
 enum class Refuse : uint8_t {
-  when_set,      // anything but null, false, 0, "", [], {}
-  when_present,  // anything but null: an empty object means something
-  unless_ours,   // anything but the one log driver there is
-  templates,     // texts, or lists of texts, that hold a placeholder
+  when_set,        // anything but null, false, 0, "", [], {}
+  when_present,    // anything but null: an empty object means something
+  unless_ours,     // anything but the one log driver there is
+  templates,       // texts, or lists of texts, that hold a placeholder
+  unless_private,  // anything but the one propagation of mounts there is
 };
 
 constexpr std::string_view kLogDriver = "json-file";
+constexpr std::string_view kPropagation = "rprivate";
 constexpr std::string_view kPlaceholder = "{{";
 
 struct Unsupported {
@@ -29,7 +31,17 @@ struct Unsupported {
 };
 
 constexpr std::array kUnsupported = {
-    Unsupported{"ServiceSpec", "TaskTemplate.ContainerSpec.Mounts"},
+    Unsupported{"Mount", "Source", Refuse::templates},
+    Unsupported{"Mount", "Target", Refuse::templates},
+    Unsupported{"Mount", "BindOptions.NonRecursive"},
+    Unsupported{"Mount", "BindOptions.CreateMountpoint"},
+    Unsupported{"Mount", "BindOptions.ReadOnlyNonRecursive"},
+    Unsupported{"Mount", "BindOptions.ReadOnlyForceRecursive"},
+    Unsupported{"Mount", "BindOptions.Propagation", Refuse::unless_private},
+    Unsupported{"Mount", "VolumeOptions.Subpath"},
+    Unsupported{"Mount", "TmpfsOptions.Options"},
+    Unsupported{"Mount", "ImageOptions"},
+    Unsupported{"Mount", "ClusterOptions"},
     Unsupported{"ServiceSpec", "TaskTemplate.ContainerSpec.Secrets"},
     Unsupported{"ServiceSpec", "TaskTemplate.ContainerSpec.Configs"},
     Unsupported{"ServiceSpec", "TaskTemplate.ContainerSpec.Healthcheck"},
@@ -87,6 +99,8 @@ bool refused(const Json& value, Refuse refuse) {
       return !is_empty_value(value) && value != kLogDriver;
     case Refuse::templates:
       return holds_placeholder(value);
+    case Refuse::unless_private:
+      return !is_empty_value(value) && value != kPropagation;
   }
   return true;
 }
@@ -94,6 +108,7 @@ bool refused(const Json& value, Refuse refuse) {
 // What is said after the path.
 std::string_view detail(Refuse refuse) {
   if (refuse == Refuse::templates) return ": placeholders ({{...}})";
+  if (refuse == Refuse::unless_private) return ": the only propagation is rprivate";
   if (refuse == Refuse::unless_ours) return ": the only log driver is json-file";
   return "";
 }

@@ -120,11 +120,11 @@ void Node::start_agent() {
   options.clock = [] {
     return model::WallTime{std::chrono::system_clock::now().time_since_epoch().count()};
   };
-  agent = std::make_unique<Agent>(loop.get_executor(), *drivers->runtime().value(),
-                                  *drivers->network("net-bridge").value(), options,
-                                  [this](std::vector<TaskReport> news) {
-                                    for (TaskReport& report : news) reports.push_back(report);
-                                  });
+  agent = std::make_unique<Agent>(
+      loop.get_executor(), *drivers->runtime().value(), *drivers->network("net-bridge").value(),
+      std::vector<NamedVolumeDriver>(), options, [this](std::vector<TaskReport> news) {
+        for (TaskReport& report : news) reports.push_back(report);
+      });
   REQUIRE(run(agent->start()).has_value());
 }
 

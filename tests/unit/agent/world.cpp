@@ -287,8 +287,13 @@ void World::start_agent() {
   options.clock = [] {
     return model::WallTime{std::chrono::system_clock::now().time_since_epoch().count()};
   };
-  agent = std::make_unique<Agent>(loop.get_executor(), runtime, network, options,
-                                  [this](std::vector<TaskReport> news) {
+  options.sweep_period = sweep_period;
+  local.start_again();
+  nfs.start_again();
+  std::vector<NamedVolumeDriver> volumes = {{"local", "volume-local", &local}};
+  if (nfs_configured) volumes.push_back({"vendor-nfs", "nfs", &nfs});
+  agent = std::make_unique<Agent>(loop.get_executor(), runtime, network, std::move(volumes),
+                                  options, [this](std::vector<TaskReport> news) {
                                     for (TaskReport& report : news) reports.push_back(report);
                                   });
   const Status started = run(agent->start());

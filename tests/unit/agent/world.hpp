@@ -17,6 +17,7 @@
 #include "daemon/agent/signal.hpp"
 #include "daemon/drivers/network_driver.hpp"
 #include "daemon/drivers/runtime_driver.hpp"
+#include "tests/unit/agent/fake_volume_driver.hpp"
 
 namespace skep::agent::test {
 
@@ -135,6 +136,10 @@ class World {
   std::string folder;
   FakeRuntime runtime{loop};
   FakeNetwork network;
+  FakeVolumeDriver local{loop, "/volumes/local"};
+  FakeVolumeDriver nfs{loop, "/volumes/nfs"};
+  bool nfs_configured = true;
+  std::chrono::milliseconds sweep_period{60'000};
   std::vector<TaskReport> reports;
   std::vector<NodeEvent> events;
   std::unique_ptr<Agent> agent;

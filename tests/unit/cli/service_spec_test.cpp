@@ -58,18 +58,13 @@ TEST_CASE("an edit that changes nothing sends the spec back as it was") {
   CHECK(spec == before);
 }
 
-TEST_CASE("ports, mounts and shell words are read") {
+TEST_CASE("ports and shell words are read") {
   CHECK(parse_published_port("8080:80/udp").value() ==
         Json::parse(
             R"({"Protocol":"udp","TargetPort":80,"PublishedPort":8080,"PublishMode":"ingress"})"));
   CHECK(parse_published_port("published=1,target=2,mode=host").value()["PublishMode"] == "host");
   CHECK_FALSE(parse_published_port("80-90:80"));
   CHECK_FALSE(parse_published_port("99999"));
-  CHECK(parse_mount("type=volume,src=d,dst=/d,volume-driver=rexray").value() ==
-        Json::parse(
-            R"({"Type":"volume","Source":"d","Target":"/d",
-          "VolumeOptions":{"DriverConfig":{"Name":"rexray"}}})"));
-  CHECK_FALSE(parse_mount("type=volume,source=d"));
   CHECK(shell_words("sh -c 'a b' \"c\\\"d\"").value() == Words{"sh", "-c", "a b", "c\"d"});
   CHECK_FALSE(shell_words("'open"));
 }

@@ -83,6 +83,20 @@ inline model::ServiceSpec service_spec() {
   c.ulimits = {{"nofile", 1024, -1}};
   c.isolation = "default";
   c.oom_score_adj = -500;
+  c.mounts.resize(3);
+  c.mounts[0].type = model::MountType::bind;
+  c.mounts[0].source = "/etc/ssl";
+  c.mounts[0].target = "/ssl";
+  c.mounts[0].read_only = true;
+  c.mounts[0].consistency = "cached";
+  c.mounts[0].bind = model::BindOptions{"rprivate"};
+  c.mounts[1].source = "data";
+  c.mounts[1].target = "/data";
+  c.mounts[1].volume = model::VolumeOptions{
+      true, {{"tier", "gold"}}, model::VolumeDriverConfig{"local", {{"type", "tmpfs"}}}};
+  c.mounts[2].type = model::MountType::tmpfs;
+  c.mounts[2].target = "/tmp";
+  c.mounts[2].tmpfs = model::TmpfsOptions{int64_t{64} << 20, 01777};
   s.task.limits = model::Resources{1, 2, 3};
   s.task.reservations = model::Resources{4, 5, 0};
   s.task.restart = model::RestartPolicy{model::RestartCondition::on_failure, model::Nanoseconds(0),

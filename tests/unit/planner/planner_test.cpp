@@ -391,6 +391,39 @@ TEST_CASE("a constraint that no node meets leaves the task pending with the reas
   CHECK(task->status.error == "no suitable node (scheduling constraints not satisfied on 3 nodes)");
 }
 
+TEST_CASE("a task is placed where the drivers of its volumes are, and waits where they are not") {
+  World world(3);
+  model::ServiceSpec spec = World::spec("db", 1);
+  model::Mount mount;
+  mount.source = "data";
+  mount.target = "/data";
+  mount.volume = model::VolumeOptions();
+  mount.volume->driver = model::VolumeDriverConfig{"nfs", {}};
+  spec.task.container.mounts = {mount};
+  const model::ServiceId db = world.create(spec);
+  CHECK(wanted_in_slot(world, db, 1)->status.state == TaskState::pending);
+  CHECK(wanted_in_slot(world, db, 1)->status.error ==
+        "no suitable node (missing plugin on 3 nodes)");
+  for (const auto& [type, name, placed] :
+       {std::tuple{"Network", "nfs", false}, std::tuple{"Volume", "nfs:latest", true}}) {
+    world.ask([&, type = type, name = name](store::Draft& draft) {
+      model::Node node = *draft.node(world.node(1));
+      node.description.plugins = {{type, name}};
+      draft.put(node);
+      return Status();
+    });
+    CHECK((world.spread(db) == Spread{{1, 1}}) == placed);
+  }
+
+  // Every node has the local driver, whatever it says.
+  for (const char* local : {"", "local", "volume-local"}) {
+    spec = World::spec(std::string("any") + local, 3);
+    mount.volume->driver->name = local;
+    spec.task.container.mounts = {mount};
+    CHECK(world.spread(world.create(spec)) == Spread{{0, 1}, {1, 1}, {2, 1}});
+  }
+}
+
 TEST_CASE("who comes is placed though others wait, and those when their node changes") {
   World world(2);
   model::ServiceSpec spec = World::spec("waits", 2);

@@ -1,0 +1,168 @@
+// After a start: each driver gets back what it had, and what was begun is finished.
+//
+// Nothing here takes a volume's lock while a driver is restored: whoever holds one may be waiting
+// for exactly that driver. In return nobody else touches its rows, since all wait for ready().
+// SPDX-License-Identifier: Apache-2.0
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "core/model/mounts.hpp"
+#include "daemon/agent/node_volumes.hpp"
+#include "daemon/agent/task_controller.hpp"
+
+namespace skep::agent {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr int64_t kPageVolumes = 256;
+constexpr size_t kPagesMax = 4096;  // a million volumes; a driver that never ends is no driver
+
+}  // namespace
+
+void NodeVolumes::begin_restore(VolumeHolders found) {
+  found_ = std::move(found);
+  for (auto& [name, row] : rows_) {
+    const auto holders = found_.find(name);
+    if (holders == found_.end()) continue;
+    row.holders.insert(holders->second.begin(), holders->second.end());
+    if (const Status kept = keep(row); !kept) spdlog::error("agent: {}", kept.error().message);
+  }
+  for (const auto& driver : drivers_) background_.start(restore(*driver));
+}
+
+asio::awaitable<void> NodeVolumes::restore(Driver& driver) {
+  std::chrono::milliseconds delay = options_.retry_first;
+  while (!driver.ready) {
+    const Status done = co_await restore_once(driver);
+    const std::string trouble = done ? "" : done.error().message;
+    if (!done && trouble != driver.trouble) {
+      spdlog::warn("agent: volume driver {}: {}", driver.named.name, trouble);
+    }
+    driver.trouble = trouble;
+    driver.ready = done.has_value();
+    driver.changed.notify();
+    if (done) break;
+    Signal never(loop_);
+    co_await never.changed_within(delay);
+    delay = std::min(delay * 2, options_.retry_max);
+  }
+  co_await settle();
+}
+
+asio::awaitable<Status> NodeVolumes::restore_once(Driver& driver) {
+  SKEP_CO_TRY_ASSIGN(driver.scope, co_await driver.named.driver->scope());
+  SKEP_CO_TRY(co_await take_up(driver));
+  driver.not_now->reset();
+  drivers::RestoreSource source = [this, &driver] { return plan(driver); };
+  SKEP_CO_TRY(co_await driver.named.driver->restore_from(std::move(source)));
+  if (*driver.not_now) co_return fail(**driver.not_now);
+  co_return Status();
+}
+
+// A row for each volume of the driver that has none.
+asio::awaitable<Status> NodeVolumes::take_up(Driver& driver) {
+  std::string token;
+  for (size_t pages = 0; pages < kPagesMax; ++pages) {
+    SKEP_CO_TRY_ASSIGN(drivers::VolumePage page,
+                       co_await driver.named.driver->list(kPageVolumes, token));
+    for (drivers::KnownVolume& known : page.volumes) {
+      SKEP_CO_TRY(take_up_one(driver, std::move(known)));
+    }
+    if (page.next.empty() || page.next == token) co_return Status();
+    token = page.next;
+  }
+  co_return fail(ErrorKind::internal, "the list of its volumes does not end");
+}
+
+Status NodeVolumes::take_up_one(Driver& driver, drivers::KnownVolume known) {
+  const auto at = rows_.find(known.volume);
+  if (at != rows_.end() && at->second.driver == driver.named.name) return {};
+  if (at != rows_.end() || !model::validate_volume_name(known.volume)) {
+    spdlog::warn("agent: volume {} of driver {} is hidden: {}", known.volume, driver.named.name,
+                 at == rows_.end() ? "no volume is called so"
+                                   : "driver " + at->second.driver + " has one of this name");
+    driver.strange.insert(known.volume);
+    return {};
+  }
+  spdlog::info("agent: volume {} of driver {} is taken up", known.volume, driver.named.name);
+  StoredVolume row;
+  row.name = known.volume;
+  row.driver = driver.named.name;
+  row.options = std::move(known.options);
+  row.created_at = options_.clock();
+  row.stage = VolumeStage::made;
+  row.handle = std::move(known.handle);
+  row.path = std::move(known.path);
+  if (const auto holders = found_.find(row.name); holders != found_.end()) {
+    row.holders = holders->second;
+  }
+  SKEP_TRY(keep(row));
+  rows_.emplace(known.volume, std::move(row));
+  return {};
+}
+
+drivers::RestorePlan NodeVolumes::plan(const Driver& driver) const {
+  drivers::RestorePlan plan;
+  std::vector<std::string> ids(driver.strange.begin(), driver.strange.end());
+  for (const auto& [name, row] : rows_) {
+    if (row.driver != driver.named.name) continue;
+    ids.push_back(name);
+    if (row.stage != VolumeStage::made) continue;
+    std::vector<std::string> holders(row.holders.begin(), row.holders.end());
+    plan.objects.push_back(drivers::restored_volume(name, row.handle, holders));
+  }
+  plan.ids = std::move(ids);
+  plan.told = [not_now = driver.not_now, of = driver.named.name](const std::string& name,
+                                                                 const Status& back) {
+    if (back) return;
+    if (is_temporary(back.error().kind)) *not_now = back.error();
+    // Its row stays: that its data are gone is for a person to find out and to decide about.
+    spdlog::warn("agent: volume {} of driver {} is not as it was: {}", name, of,
+                 back.error().message);
+  };
+  return plan;
+}
+
+asio::awaitable<void> NodeVolumes::settle() {
+  std::vector<std::string> names;
+  for (const auto& [name, row] : rows_) {
+    if (row.stage != VolumeStage::made) names.push_back(name);
+  }
+  for (const std::string& name : names) {
+    const NameLocks::Held lock = co_await locks_.hold(name);
+    const Status settled = co_await settle_one(name);
+    if (!settled) spdlog::warn("agent: volume {}: {}", name, settled.error().message);
+  }
+}
+
+asio::awaitable<Status> NodeVolumes::settle_one(std::string name) {
+  const auto at = rows_.find(name);
+  if (at == rows_.end() || at->second.stage == VolumeStage::made) co_return Status();
+  const VolumeStage stage = at->second.stage;
+  SKEP_CO_TRY_ASSIGN(Driver * owner, driver(at->second.driver));
+  if (!owner->ready) co_return Status();  // its own restore comes back to this
+  if (stage == VolumeStage::intended) co_return co_await make(name, *owner);
+  co_return co_await unmake(name, *owner, /*force=*/false);
+}
+
+asio::awaitable<void> NodeVolumes::sweep(std::function<std::set<std::string>()> existing) {
+  const std::set<std::string> kept = existing();
+  std::set<std::string> gone;
+  for (const auto& [name, row] : rows_) {
+    for (const std::string& holder : row.holders) {
+      if (!kept.contains(holder)) gone.insert(holder);
+    }
+    if (!row.owner.empty() && !kept.contains(row.owner)) gone.insert(row.owner);
+  }
+  for (const std::string& container : gone) {
+    spdlog::info("agent: container {} is gone and lets go of its volumes", container);
+    const Status released = co_await release(container);
+    if (!released) spdlog::warn("agent: {}", released.error().message);
+  }
+}
+
+}  // namespace skep::agent
