@@ -183,7 +183,7 @@ std::string mac_of(uint32_t address) {
   return text;
 }
 
-class Bridges final : public NetworkDriver {
+class Bridges : public NetworkDriver {
  public:
   void configure(const Members& config, const Place& place) override {
     ip_.wait_for_older(place.run_dir);

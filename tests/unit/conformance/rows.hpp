@@ -227,4 +227,55 @@ inline Group balancer_group() {
           }};
 }
 
+// Those that wait for a restart of the driver are run with it in a process of its own.
+inline Group network_group() {
+  constexpr const char* all = "network.*";
+  return {"network.[cejlu]*,network.remove.*,network.traffic.*",
+          {
+              {"networks-endpoint-create-is-not-idempotent",
+               {"network.life.repeated"},
+               {"network.endpoint.other-arguments"}},
+              {"networks-endpoint-takes-other-arguments", {"network.endpoint.other-arguments"}, {}},
+              {"networks-gives-an-address-twice",
+               {"network.endpoint.exhausted"},
+               {"network.traffic.*"}},
+              {"networks-exhausted-names-nothing", {"network.endpoint.exhausted"}, {}},
+              {"networks-exhausted-is-internal", {"network.endpoint.exhausted"}, {}},
+              {"networks-removes-with-endpoints", {"network.remove.endpoints"}, {}},
+              {"networks-remove-of-unknown-fails",
+               {"network.unknown", "network.life.repeated"},
+               {"network.remove.endpoints"}},
+              {"networks-remove-keeps-the-bridge", {"network.life.whole"}, {all}},
+              {"networks-join-is-not-idempotent", {"network.life.repeated"}, {}},
+              {"networks-joins-the-wrong-namespace", {"network.join.fresh"}, {all}},
+              {"networks-join-leaves-it-down", {"network.join.fresh"}, {all}},
+              {"networks-join-without-a-route", {"network.join.fresh"}, {all}},
+              {"networks-join-without-the-address", {"network.join.fresh"}, {all}},
+              {"networks-leave-wants-the-namespace", {"network.leave.gone"}, {}},
+              {"networks-check-knows-everybody", {"network.unknown"}, {}},
+              {"networks-check-sees-nothing", {"network.check.drift"}, {}},
+              {"networks-check-always-drifts", {"network.check.drift"}, {"network.life.*"}},
+          }};
+}
+
+inline Group network_restart_group() {
+  constexpr const char* all = "network.restart.*";
+  return {"network.restart.*",
+          {
+              {"networks-restored-addresses-are-free",
+               {"network.restart.addresses"},
+               {},
+               Mode::process},
+              {"networks-sweeps-before-restore-done",
+               {"network.restart.traffic"},
+               {all},
+               Mode::process},
+              {"networks-sweeps-what-was-named", {"network.restart.traffic"}, {all}, Mode::process},
+              {"networks-never-sweeps",
+               {"network.restart.forgotten-endpoint", "network.restart.forgotten-network"},
+               {all},
+               Mode::process},
+          }};
+}
+
 }  // namespace skep::conformance::test

@@ -4,6 +4,7 @@
 // and those that may. A fake without a row fails the test, and so does a row without its fake.
 // SPDX-License-Identifier: Apache-2.0
 #include <fnmatch.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -23,6 +24,12 @@ using namespace skep::conformance::test;
 
 std::string path_of(const std::string& fake) {
   return std::string(SKEP_TEST_WRONG) + "/wrong-" + fake + ".so";
+}
+
+// What a driver leaves on the node's network must not be there for the next one, nor ever be the
+// machine's.
+void leave_the_network() {
+  REQUIRE(unshare(CLONE_NEWNET) == 0);
 }
 
 KitReport report_of(const std::string& fake, Mode mode, const std::string& look,
@@ -60,6 +67,13 @@ void check_row(const Row& row, const std::string& look) {
 
 void check_group(const Group& group) {
   for (const Row& row : group.rows) check_row(row, group.look);
+}
+
+void check_network_group(const Group& group) {
+  for (const Row& row : group.rows) {
+    leave_the_network();
+    check_row(row, group.look);
+  }
 }
 
 }  // namespace
@@ -104,11 +118,28 @@ TEST_CASE("mistakes of balancers are caught", "[lb]") {
   check_group(balancer_group());
 }
 
+TEST_CASE("a network driver without a mistake passes everything, in both modes", "[right-net]") {
+  for (const Mode mode : {Mode::process, Mode::in_process}) {
+    leave_the_network();
+    std::ostringstream out;
+    const KitReport report = report_of("networks-nothing", mode, "", 0, out);
+    INFO(out.str());
+    CHECK(report.failed() == 0);
+    CHECK(report.cases.size() > 50);
+  }
+}
+TEST_CASE("mistakes of networks are caught", "[network]") {
+  check_network_group(network_group());
+}
+TEST_CASE("mistakes of networks around restarts are caught", "[network-restart]") {
+  check_network_group(network_restart_group());
+}
+
 TEST_CASE("every fake has its row, and every row its fake", "[rows]") {
-  std::set<std::string> rows{"volumes-nothing", "balancer-nothing"};
-  for (const Group& some :
-       {loading_group(), base_group(), request_group(), completion_group(), life_group(),
-        restart_group(), volume_group(), create_group(), balancer_group()}) {
+  std::set<std::string> rows{"volumes-nothing", "balancer-nothing", "networks-nothing"};
+  for (const Group& some : {loading_group(), base_group(), request_group(), completion_group(),
+                            life_group(), restart_group(), volume_group(), create_group(),
+                            balancer_group(), network_group(), network_restart_group()}) {
     for (const Row& row : some.rows) CHECK(rows.insert(row.fake).second);
   }
   std::set<std::string> fakes;
