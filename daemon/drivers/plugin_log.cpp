@@ -15,6 +15,7 @@ namespace skep::drivers {
 namespace {
 
 constexpr size_t log_line_max = 8u << 10;  // bytes
+constexpr uint32_t lines_per_second_max = 1000;
 constexpr std::array<std::string_view, 4> words = {"debug", "info", "warning", "error"};
 
 }  // namespace
@@ -39,8 +40,30 @@ PluginLog::PluginLog(std::string name, int32_t level)
 
 PluginLog::~PluginLog() = default;
 
+bool PluginLog::admits(uint64_t& dropped) const {
+  const std::lock_guard lock(mutex_);
+  const auto now = std::chrono::steady_clock::now();
+  if (now - second_begin_ >= std::chrono::seconds(1)) {
+    second_begin_ = now;
+    in_second_ = 0;
+  }
+  if (in_second_ >= lines_per_second_max) {
+    ++dropped_;
+    return false;
+  }
+  ++in_second_;
+  dropped = std::exchange(dropped_, 0);
+  return true;
+}
+
 void PluginLog::line(uint64_t number, int32_t level, std::string_view message) const {
   if (level < level_) return;
+  uint64_t dropped = 0;
+  if (!admits(dropped)) return;
+  if (dropped > 0) {
+    logger_->warn("plugin {}: ({} further lines were dropped: more than {} came in a second)",
+                  name_, dropped, lines_per_second_max);
+  }
   spdlog::level::level_enum at = spdlog::level::err;
   if (level <= SKEP_LOG_DEBUG) at = spdlog::level::debug;
   if (level == SKEP_LOG_INFO) at = spdlog::level::info;

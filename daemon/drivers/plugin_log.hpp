@@ -3,13 +3,16 @@
 //
 // The level is the plugin's own and may be changed at any moment; it stands above the daemon's, so
 // that one driver can be heard at "debug" while the rest stays quiet. Lines below it are dropped
-// here, also when the driver sends them regardless.
+// here, also when the driver sends them regardless; so are all beyond a thousand in a second, which
+// one line tells with the next that comes.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -40,9 +43,17 @@ class PluginLog {
   const std::string& name() const { return name_; }
 
  private:
+  // Whether another line is taken; `dropped` are those before it that were not.
+  bool admits(uint64_t& dropped) const;
+
   const std::string name_;
   std::atomic<int32_t> level_;
   const std::shared_ptr<spdlog::logger> logger_;  // the daemon's sinks, but no level of its own
+  mutable std::mutex mutex_;
+  // Under the mutex.
+  mutable std::chrono::steady_clock::time_point second_begin_;
+  mutable uint32_t in_second_ = 0;
+  mutable uint64_t dropped_ = 0;
 };
 
 }  // namespace skep::drivers
