@@ -11,9 +11,10 @@
 // PLUGIN: name, id, version, path, interfaces, isolation ("process"|"in-process"), pid (null: none
 // of its own), state ("serving"|"restarting"|"unhealthy"|"ended"), reason, probe {"state",
 // "reason"}, restarts, recent_losses, breaker ("open"|"closed"), log_level. More: config_schema,
-// options_schema (objects or null), config (secrets hidden), operations [{"interface", "operation",
-// "ended", "in_flight", "errors": {KIND: N}, "p50_ns", "p99_ns"}..] as the host counts them,
-// metrics [{"name", "kind": "counter"|"gauge", "value"}..] of the driver's own.
+// options_schema (objects or null), config (secrets hidden; null: its schema is not known yet),
+// operations [{"interface", "operation", "ended", "in_flight", "errors": {KIND: N}, "p50_ns",
+// "p99_ns"}..] as the host counts them, metrics [{"name", "kind": "counter"|"gauge", "value"}..] of
+// the driver's own.
 // SPDX-License-Identifier: Apache-2.0
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -151,7 +152,7 @@ asio::awaitable<Result<Response>> inspect(Context& context, const Request& reque
   const drivers::DriverFacts facts = plugin->facts();
   json["config_schema"] = document(facts.config_schema);
   json["options_schema"] = document(facts.options_schema);
-  json["config"] = document(drivers::shown_config(plugin->config().config, facts.config_schema));
+  json["config"] = document(drivers::shown_config(plugin->config().config, facts));
   json["operations"] = operations(*plugin);
   json["metrics"] = figures(*plugin);
   co_return Response::json(text_of(json));

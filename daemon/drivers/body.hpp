@@ -42,6 +42,7 @@ Result<host::CheckedFile> open_file(const PluginConfig& config);
 
 // What a library says of itself beyond its note, once it is mapped.
 struct DriverFacts {
+  bool known = false;          // it was mapped once; the rest says nothing before that
   std::string config_schema;   // JSON text; empty: none
   std::string options_schema;  // likewise
   uint32_t flags = 0;          // SKEP_PLUGIN_*

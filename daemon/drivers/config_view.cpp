@@ -28,10 +28,14 @@ class Hiding {
       if (found == schema.end() || !found->is_array()) continue;
       for (const json& one : *found) hide(value, one, depth + 1);
     }
-    for (const char* branch : {"then", "else"}) {
+    for (const char* branch : {"if", "then", "else", "not"}) {
       if (const auto found = schema.find(branch); found != schema.end()) {
         hide(value, *found, depth + 1);
       }
+    }
+    const auto dependent = schema.find("dependencies");
+    if (dependent != schema.end() && dependent->is_object()) {
+      for (const json& one : *dependent) hide(value, one, depth + 1);
     }
     if (value.is_object()) hide_members(value, schema, depth);
     if (value.is_array()) hide_items(value, schema, depth);
@@ -53,6 +57,7 @@ class Hiding {
 
   void hide_members(json& value, const json& schema, int depth) const {
     const auto properties = schema.find("properties");
+    const auto patterns = schema.find("patternProperties");
     const auto others = schema.find("additionalProperties");
     for (auto& [name, member] : value.items()) {
       if (properties != schema.end() && properties->contains(name)) {
@@ -60,13 +65,22 @@ class Hiding {
       } else if (others != schema.end()) {
         hide(member, *others, depth + 1);
       }
+      if (patterns == schema.end() || !patterns->is_object()) continue;
+      for (const json& pattern : *patterns) hide(member, pattern, depth + 1);
     }
   }
 
   void hide_items(json& value, const json& schema, int depth) const {
-    const auto items = schema.find("items");
-    if (items == schema.end()) return;
-    for (json& item : value) hide(item, *items, depth + 1);
+    for (const char* what : {"items", "additionalItems", "contains"}) {
+      const auto items = schema.find(what);
+      if (items == schema.end()) continue;
+      // One schema for all, or one for each place: then the mark of any place counts for all.
+      for (json& item : value) {
+        if (!items->is_array()) hide(item, *items, depth + 1);
+        if (!items->is_array()) continue;
+        for (const json& place : *items) hide(item, place, depth + 1);
+      }
+    }
   }
 
   const json& root_;
@@ -80,6 +94,10 @@ std::string shown_config(const std::string& config, const std::string& schema) {
   const json described = json::parse(schema, nullptr, false);
   if (described.is_object()) Hiding(described).hide(shown, described, 0);
   return shown.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string shown_config(const std::string& config, const DriverFacts& facts) {
+  return facts.known ? shown_config(config, facts.config_schema) : "null";
 }
 
 }  // namespace skep::drivers

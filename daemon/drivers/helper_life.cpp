@@ -181,7 +181,7 @@ void HelperLife::ready(const std::vector<const host::Operation*>& present,
                        uint32_t flags) {
   ready_ = true;
   present_ = present;
-  facts_ = {std::string(config_schema), std::string(options_schema), flags};
+  facts_ = {true, std::string(config_schema), std::string(options_schema), flags};
   changed_.cancel();
 }
 

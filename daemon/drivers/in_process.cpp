@@ -54,6 +54,7 @@ class Ear final : public host::Listener {
 
 DriverFacts facts_of(const skep_plugin& plugin) {
   DriverFacts facts;
+  facts.known = true;
   if (SKEP_HAS(&plugin, skep_plugin, config_schema)) facts.config_schema = plugin.config_schema;
   if (SKEP_HAS(&plugin, skep_plugin, options_schema)) facts.options_schema = plugin.options_schema;
   if (plugin.struct_size >= offsetof(skep_plugin, flags) + sizeof(plugin.flags)) {

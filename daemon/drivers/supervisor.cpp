@@ -77,6 +77,7 @@ asio::awaitable<Result<Supervisor::LifePtr>> Supervisor::bring_up(ProgramPtr pro
   lives_.push_back(life);
   Status stands = co_await life->stands(init_patience);
   if (stands) {
+    if (!facts_.known) facts_ = life->facts();
     std::string schema = life->facts().config_schema;
     stands = co_await configure_driver(life, table_, program->config, place_, std::move(schema));
   }

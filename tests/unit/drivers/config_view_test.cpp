@@ -25,6 +25,33 @@ TEST_CASE("what the schema marks as secret is hidden, wherever it stands") {
   CHECK(shown_config(config, schema) == shown);
 }
 
+TEST_CASE("a secret is hidden too where a pattern, a place in a list or a condition describes it") {
+  const std::string schema = R"({
+    "patternProperties": {"^token_": {"secret": true}},
+    "properties": {
+      "pair": {"items": [{"type": "string"}, {"secret": true}]},
+      "rest": {"items": [], "additionalItems": {"secret": true}},
+      "one": {"contains": {"properties": {"key": {"secret": true}}}}
+    },
+    "if": {"properties": {"a": {"secret": true}}},
+    "dependencies": {"b": {"properties": {"b": {"secret": true}}}, "c": ["b"]}
+  })";
+  const std::string shown = shown_config(
+      R"({"token_x":"S1","pair":["u","S2"],"rest":["S3"],"one":[{"key":"S4"}],"a":"S5","b":"S6"})",
+      schema);
+  INFO(shown);
+  for (const char* secret : {"S1", "S2", "S3", "S4", "S5", "S6"}) {
+    CHECK(shown.find(secret) == std::string::npos);
+  }
+}
+
+TEST_CASE("nothing is shown for a driver whose schema nobody knows yet") {
+  skep::drivers::DriverFacts facts;
+  CHECK(shown_config(R"({"a":1})", facts) == "null");
+  facts.known = true;
+  CHECK(shown_config(R"({"a":1})", facts) == R"({"a":1})");
+}
+
 TEST_CASE("a secret object is hidden as a whole") {
   CHECK(shown_config(R"({"s":{"a":1}})", R"({"properties":{"s":{"secret":true}}})") ==
         R"x({"s":"(hidden)"})x");

@@ -1,6 +1,7 @@
 // A driver in a process of its own: how each way to die is told, and how it comes back.
 // SPDX-License-Identifier: Apache-2.0
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -13,7 +14,6 @@
 #include <fstream>
 #include <functional>
 #include <memory>
-#include <thread>
 #include <vector>
 
 #include "daemon/drivers/plugin.hpp"
@@ -289,6 +289,7 @@ TEST_CASE_METHOD(Fixture, "a driver that dies at its start is unhealthy, not ref
   open("fake-keeper", R"({"die": ")" + where + R"(", "while": ")" + marker + "\"}");
   const Status first = run(loop, plugin->restore_from([] { return plan(); }));
   CHECK_FALSE(first.has_value());
+  CHECK(plugin->facts().known);  // so that its secrets are known as well
   REQUIRE(until_state(RunState::unhealthy));
   CHECK(plugin->has(std::string_view(SKEP_TEST_KEEPER)));  // the note says so
   std::filesystem::remove(marker);
@@ -459,8 +460,10 @@ TEST_CASE_METHOD(Fixture, "a driver that dies right after its first answer is st
       R"({"die": "configure", "how": "afterwards", "while": ")" + marker + "\"}";
   bool watching = true;
   std::function<void()> watch = [&] {
-    if (std::filesystem::remove(marker + ".now")) {
-      std::this_thread::sleep_for(300ms);
+    if (pid_t pid = 0; std::ifstream(marker + ".now") >> pid) {
+      std::filesystem::remove(marker + ".now");
+      siginfo_t info{};
+      CHECK(waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT) == 0);
       std::filesystem::remove(marker);
     }
     if (watching) asio::post(loop, watch);
