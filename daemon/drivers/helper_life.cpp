@@ -19,6 +19,9 @@ using std::chrono::steady_clock;
 // Beyond its deadline, for a call that was cancelled to come back; then its process is killed.
 constexpr std::chrono::milliseconds last_patience{500};
 
+// For a process that was killed to be gone; then nobody waits for it any more.
+constexpr std::chrono::milliseconds death_patience{2'000};
+
 bool may_take_any_time(const host::Operation& operation) {
   return operation.effect == host::Effect::waits || operation.effect == host::Effect::streams;
 }
@@ -29,6 +32,7 @@ HelperLife::HelperLife(asio::any_io_executor loop, std::shared_ptr<CallTable> ta
     : loop_(loop),
       table_(std::move(table)),
       on_lost_(std::move(on_lost)),
+      dying_(loop),
       changed_(loop, steady_clock::time_point::max()) {}
 
 HelperLife::~HelperLife() {
@@ -156,7 +160,7 @@ asio::awaitable<void> HelperLife::end(std::string reason, std::chrono::milliseco
   helper_->end();
   const auto until = steady_clock::now() + patience;
   while (!lost_ && steady_clock::now() < until) co_await change(until);
-  if (!lost_) helper_->kill();
+  if (!lost_) kill(kill_reason_);
   while (!lost_) co_await changed_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
@@ -164,6 +168,20 @@ void HelperLife::kill(std::string reason) {
   if (lost_) return;
   kill_reason_ = std::move(reason);
   helper_->kill();
+  dying_.expires_after(death_patience);
+  dying_.async_wait([self = weak_from_this()](const boost::system::error_code& stopped) {
+    const std::shared_ptr<HelperLife> life = self.lock();
+    if (life && !stopped && !life->lost_) life->leave_behind();
+  });
+}
+
+// Whoever waits is told; the process is reaped by somebody else, should it ever end.
+void HelperLife::leave_behind() {
+  table_->log.line(
+      0, SKEP_LOG_ERROR,
+      fmt::format("process {} was killed, but does not end; it is left behind", helper_->pid()));
+  lost("was killed, but does not end");
+  helper_.reset();
 }
 
 void HelperLife::drop() {

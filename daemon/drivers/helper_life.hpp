@@ -4,7 +4,8 @@
 // The socket is watched on the loop, so a call costs no thread hop. What this adds to host::Helper
 // is patience with a bound: a call that is not ended half a second after its deadline costs the
 // process its life (a hanging thread can't be taken back any other way), unless the operation is
-// one that may take any time.
+// one that may take any time. A process that is killed and does not end all the same (a disk that
+// does not answer holds it in the kernel) is lost two seconds later, and left behind.
 //
 // Does not start anything anew; that is the supervisor's. Everything on the loop.
 // SPDX-License-Identifier: Apache-2.0
@@ -82,6 +83,7 @@ class HelperLife final : public Callee,
   void watch();
   void detach();
   void end_calls(const std::string& how);
+  void leave_behind();
   boost::asio::awaitable<void> change(std::chrono::steady_clock::time_point until);
 
   void ready(const std::vector<const host::Operation*>& present, std::string_view config_schema,
@@ -105,6 +107,7 @@ class HelperLife final : public Callee,
   std::vector<const host::Operation*> present_;
   DriverFacts facts_;
   std::unordered_map<uint64_t, InFlight> in_flight_;
+  boost::asio::steady_timer dying_;    // once killed
   boost::asio::steady_timer changed_;  // never expires; cancelled when something changes
   std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
   std::string kill_reason_;

@@ -1,9 +1,11 @@
 // A driver in a process of its own: how each way to die is told, and how it comes back.
 // SPDX-License-Identifier: Apache-2.0
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/io_context.hpp>
@@ -592,4 +594,40 @@ TEST_CASE_METHOD(Fixture, "in the daemon's process a changed file is not said to
   CHECK(changed.error().message.find("needs a restart of skepd") != std::string::npos);
   std::filesystem::remove(copy);
   CHECK(run(loop, plugin->reload(config)).error().kind == ErrorKind::not_found);
+}
+
+// A process that a stranger traces stays, once it is killed, until the stranger lets go: to whoever
+// waits for it that is the same as one that the kernel holds.
+TEST_CASE_METHOD(Fixture,
+                 "a driver that does not even die is left behind, and another is started") {
+  open("fake-keeper");
+  const pid_t first = plugin->report().pid;
+  std::array<int, 2> told_by{};
+  REQUIRE(pipe(told_by.data()) == 0);
+  const pid_t stranger = fork();
+  if (stranger == 0) {
+    const char seized = ptrace(PTRACE_SEIZE, first, nullptr, nullptr) == 0 ? 'y' : 'n';
+    if (write(told_by[1], &seized, 1) != 1) _exit(1);
+    for (;;) pause();
+  }
+  char seized = 0;
+  REQUIRE(read(told_by[0], &seized, 1) == 1);
+  REQUIRE(seized == 'y');
+  SECTION("when it is killed for a call that hangs") {
+    CHECK(call(hang, "{}", within(50ms)).error().kind == ErrorKind::deadline);
+    REQUIRE(until(
+        loop, [&] { return plugin->report().restarts == 1; }, 6s));
+  }
+  SECTION("when a reload ends it") {
+    CHECK(run(loop, plugin->reload(plugin->config())).has_value());
+  }
+  CHECK(call(history, "{}", within(5s)) == Reply("\"configure\""));
+  CHECK(plugin->report().pid != first);
+  CHECK(kill(first, 0) == 0);  // still there
+  kill(stranger, SIGKILL);
+  CHECK(waitpid(stranger, nullptr, 0) == stranger);
+  CHECK(until(
+      loop, [&] { return kill(first, 0) != 0; }, 5s));  // reaped beside us
+  close(told_by[0]);
+  close(told_by[1]);
 }
