@@ -631,3 +631,14 @@ TEST_CASE_METHOD(Fixture,
   close(told_by[0]);
   close(told_by[1]);
 }
+
+TEST_CASE_METHOD(Fixture,
+                 "a call that comes while objects are restored waits for the last of them") {
+  open("fake-keeper");
+  std::optional<Status> back;
+  asio::co_spawn(loop, plugin->restore_from([] { return plan(); }),
+                 [&](std::exception_ptr, Status status) { back = std::move(status); });
+  CHECK(told() == restored);
+  REQUIRE(until(loop, [&] { return back.has_value(); }));
+  CHECK(back->has_value());
+}
