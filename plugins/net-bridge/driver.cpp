@@ -6,9 +6,10 @@
 // and forwarding all belong to the network namespace of the process that loaded the driver.
 //
 // State: the book in networks.hpp, rebuilt from handles by restore(); and the kernel, which
-// outlives us. The near end's name is computed from the endpoint's id, and a bridge that we made is
-// marked and has its network's id as alias; so leave() and remove() work without any memory, and
-// restore_done() can tell what nobody owns.
+// outlives us. The near end's name is computed from the endpoint's id, and a link that we made is
+// marked (a bridge has its network's id as alias too); so leave() and remove() work without any
+// memory, and restore_done() can tell what nobody owns. Mark and firewall table are made of the
+// name of the plugin's folder: a node may have several plugins of this driver.
 //
 // Order: `shape_` serialises what makes and ends networks; endpoints need only the book's lock.
 // SPDX-License-Identifier: Apache-2.0
@@ -20,6 +21,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <set>
@@ -28,6 +30,7 @@
 #include "firewall.hpp"
 #include "netlink.hpp"
 #include "networks.hpp"
+#include "rollback.hpp"
 #include "skep/abi.h"
 #include "skep/cpp/driver.hpp"
 #include "skep/network.h"
@@ -61,6 +64,7 @@ struct Config {
   Subnet subnet;
   std::string bridge;
   uint32_t mtu = 0;
+  std::string plugin;  // the name that the plugin has on this node
   bool operator==(const Config&) const = default;
 };
 
@@ -206,6 +210,10 @@ class BridgeDriver : public sdk::Driver {
  private:
   // Everything that exists from configure on.
   struct Node {
+    explicit Node(const Config& settings)
+        : config(settings),
+          netlink(link_group(settings.plugin)),
+          firewall("skep_bridge_" + std::to_string(link_group(settings.plugin).number)) {}
     Config config;
     Netlink netlink;
     Firewall firewall;
@@ -217,7 +225,8 @@ class BridgeDriver : public sdk::Driver {
   }
   json make_network(const json& request);
   NetworkEntry network_entry(const json& request);
-  void raise(const NetworkEntry& network);     // under shape_
+  void raise(const NetworkEntry& network);  // under shape_
+  static json network_reply(const NetworkEntry& entry);
   void apply_firewall();                       // under shape_
   void remove_bridge(const LinkInfo& bridge);  // under shape_
   json endpoint_reply(const EndpointEntry& endpoint);
@@ -252,11 +261,12 @@ json BridgeDriver::configure(const json& request) {
   config.bridge = settings.contains("bridge") ? text_of(settings, "bridge") : "skep0";
   check_interface_name(config.bridge, "bridge");
   config.mtu = checked_mtu(settings.value("mtu", int64_t{1500}));
+  config.plugin = std::filesystem::path(text_of(request, "data_dir")).filename();
   if (node_) {
     if (node_->config == config) return json::object();
     throw Failure(SKEP_E_EXISTS, "net-bridge is configured already, and otherwise");
   }
-  node_ = std::unique_ptr<Node>(new Node{config, {}, {}});
+  node_ = std::make_unique<Node>(config);
   return json::object();
 }
 
@@ -314,30 +324,42 @@ json BridgeDriver::make_network(const json& request) {
   const bool known = node().netlink.link(entry.device).has_value();
   const bool noted = networks_.network(entry.id).has_value();
   networks_.add(entry);
-  try {
-    raise(entry);
-  } catch (const Failure&) {
-    if (!noted) networks_.remove(entry.id);
-    if (!known) node().netlink.remove_link(entry.device);
-    throw;
-  }
-  return {{"handle",
-           {{"version", handle_version},
-            {"network", entry.id},
-            {"subnet", to_text(entry.subnet)},
-            {"gateway", to_text(entry.gateway)},
-            {"mtu", entry.mtu}}},
-          {"subnet", to_text(entry.subnet)},
-          {"gateway", to_text(entry.gateway)},
-          {"mtu", entry.mtu},
-          {"device", entry.device}};
+  Rollback rollback(
+      [&] {
+        if (!noted) networks_.remove(entry.id);
+        if (!known) node().netlink.remove_link(entry.device);
+        if (!noted) apply_firewall();
+      },
+      [this](std::string_view worse) { log(SKEP_LOG_WARNING, worse); });
+  raise(entry);
+  json reply = network_reply(entry);
+  rollback.keep();
+  return reply;
+}
+
+// Replies are put together by assignment: the temporaries of a list in braces ask for memory in
+// their destructors, and if there is none the process ends.
+json BridgeDriver::network_reply(const NetworkEntry& entry) {
+  json handle = json::object();
+  handle["version"] = handle_version;
+  handle["network"] = entry.id;
+  handle["subnet"] = to_text(entry.subnet);
+  handle["gateway"] = to_text(entry.gateway);
+  handle["mtu"] = entry.mtu;
+  json reply = json::object();
+  reply["subnet"] = to_text(entry.subnet);
+  reply["gateway"] = to_text(entry.gateway);
+  reply["mtu"] = entry.mtu;
+  reply["device"] = entry.device;
+  reply["handle"] = std::move(handle);
+  return reply;
 }
 
 // With the ports that endpoints nobody remembers have left on it.
 void BridgeDriver::remove_bridge(const LinkInfo& bridge) {
   Netlink& netlink = node().netlink;
   for (const LinkInfo& port : netlink.ports(bridge.index)) {
-    if (port.name.starts_with("skv")) netlink.remove_link(port.name);
+    if (port.ours) netlink.remove_link(port.name);
   }
   netlink.remove_link(bridge.name);
 }
@@ -346,20 +368,21 @@ json BridgeDriver::remove(const json& request) {
   const std::lock_guard lock(shape_);
   const std::string id = id_of(request, "network");
   const std::optional<NetworkEntry> gone = networks_.remove(id);
-  try {
-    if (gone) {
-      const std::optional<LinkInfo> bridge = node().netlink.link(gone->device);
-      if (bridge) remove_bridge(*bridge);
-    }
-    // One that was never restored is known by its mark alone.
-    for (const LinkInfo& bridge : node().netlink.own_bridges()) {
-      if (bridge.alias == alias_of(id)) remove_bridge(bridge);
-    }
-    apply_firewall();
-  } catch (const Failure&) {
-    if (gone) networks_.add(*gone);  // so that a second try finds it
-    throw;
+  Rollback rollback(
+      [&] {
+        if (gone) networks_.add(*gone);  // so that a second try finds it
+      },
+      [this](std::string_view worse) { log(SKEP_LOG_WARNING, worse); });
+  if (gone) {
+    const std::optional<LinkInfo> bridge = node().netlink.link(gone->device);
+    if (bridge) remove_bridge(*bridge);
   }
+  // One that was never restored is known by its mark alone.
+  for (const LinkInfo& bridge : node().netlink.own_bridges()) {
+    if (bridge.alias == alias_of(id)) remove_bridge(bridge);
+  }
+  apply_firewall();
+  rollback.keep();
   return json::object();
 }
 
@@ -367,15 +390,18 @@ json BridgeDriver::endpoint_reply(const EndpointEntry& endpoint) {
   const NetworkEntry network = networks_.require_network(endpoint.network);
   const std::string address =
       to_text(endpoint.address) + "/" + std::to_string(network.subnet.prefix);
-  return {{"handle",
-           {{"version", handle_version},
-            {"network", endpoint.network},
-            {"endpoint", endpoint.id},
-            {"address", address},
-            {"mac", endpoint.mac}}},
-          {"address", address},
-          {"mac", endpoint.mac},
-          {"gateway", to_text(network.gateway)}};
+  json handle = json::object();
+  handle["version"] = handle_version;
+  handle["network"] = endpoint.network;
+  handle["endpoint"] = endpoint.id;
+  handle["address"] = address;
+  handle["mac"] = endpoint.mac;
+  json reply = json::object();
+  reply["address"] = address;
+  reply["mac"] = endpoint.mac;
+  reply["gateway"] = to_text(network.gateway);
+  reply["handle"] = std::move(handle);
+  return reply;
 }
 
 json BridgeDriver::endpoint_create(const json& request) {
@@ -385,8 +411,17 @@ json BridgeDriver::endpoint_create(const json& request) {
   if (const std::string address = text_of(request, "address"); !address.empty()) {
     wanted = checked_address(address, "address");
   }
-  return endpoint_reply(
-      networks_.add_endpoint(id_of(request, "network"), id, wanted, text_of(request, "mac")));
+  const std::string network = id_of(request, "network");
+  const bool known = networks_.endpoint(network, id).has_value();
+  const EndpointEntry made = networks_.add_endpoint(network, id, wanted, text_of(request, "mac"));
+  Rollback rollback(
+      [&] {
+        if (!known) networks_.remove_endpoint(network, id);
+      },
+      [this](std::string_view worse) { log(SKEP_LOG_WARNING, worse); });
+  json reply = endpoint_reply(made);
+  rollback.keep();
+  return reply;
 }
 
 json BridgeDriver::endpoint_remove(const json& request) {
@@ -430,20 +465,20 @@ json BridgeDriver::join(const json& request) {
     pair.mtu = network.mtu;
     outside.make_veth(pair);
   }
-  try {
-    const std::optional<LinkInfo> loopback = inside.link("lo");
-    if (loopback && !loopback->up) inside.set_up(loopback->index);
-    const std::optional<LinkInfo> there = inside.link(interface);
-    if (!there) throw Failure(SKEP_E_INTERNAL, interface + " vanished from the namespace");
-    if (!there->up) inside.set_up(there->index);
-    inside.add_address(there->index,
-                       to_text(endpoint.address) + "/" + std::to_string(network.subnet.prefix));
-    inside.add_default_route(there->index, to_text(network.gateway));
-  } catch (const Failure&) {
-    outside.remove_link(port);
-    throw;
-  }
-  return {{"interface", interface}};
+  Rollback rollback([&] { outside.remove_link(port); },
+                    [this](std::string_view worse) { log(SKEP_LOG_WARNING, worse); });
+  const std::optional<LinkInfo> loopback = inside.link("lo");
+  if (loopback && !loopback->up) inside.set_up(loopback->index);
+  const std::optional<LinkInfo> there = inside.link(interface);
+  if (!there) throw Failure(SKEP_E_INTERNAL, interface + " vanished from the namespace");
+  if (!there->up) inside.set_up(there->index);
+  inside.add_address(there->index,
+                     to_text(endpoint.address) + "/" + std::to_string(network.subnet.prefix));
+  inside.add_default_route(there->index, to_text(network.gateway));
+  json reply = json::object();
+  reply["interface"] = interface;
+  rollback.keep();
+  return reply;
 }
 
 json BridgeDriver::leave(const json& request) {
@@ -467,7 +502,7 @@ json BridgeDriver::check(const json& request) {
   }
   if (!forwarding()) drift.push_back(std::string(forward_switch) + " is 0");
   if (node().firewall.dump().find(to_text(network.subnet)) == std::string::npos) {
-    drift.push_back("table ip skep_bridge does not translate " + to_text(network.subnet));
+    drift.push_back(node().firewall.table() + " does not translate " + to_text(network.subnet));
   }
   return {{"drift", drift}};
 }
@@ -552,7 +587,7 @@ json BridgeDriver::restore_done(const json& request) {
     const std::optional<LinkInfo> bridge = node().netlink.link(device);
     if (!bridge || bridge->kind != "bridge") continue;
     for (const LinkInfo& port : node().netlink.ports(bridge->index)) {
-      if (port.name.starts_with("skv") && !ports.contains(port.name)) {
+      if (port.ours && !ports.contains(port.name)) {
         log(SKEP_LOG_INFO, "link " + port.name + " belongs to no endpoint and is removed");
         node().netlink.remove_link(port.name);
       }

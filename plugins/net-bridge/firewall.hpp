@@ -1,7 +1,7 @@
 // The way out: packets of our subnets that leave by another link than their bridge take the node's
 // address.
 //
-// One table of our own, `ip skep_bridge`, replaced as a whole in one transaction whenever the set
+// One table for each plugin of this driver, replaced as a whole in one transaction whenever the set
 // of networks changes; nothing else in the rule set is touched. Existing flows do not notice,
 // because the kernel's connection table remembers their translation. Throws sdk::Failure.
 // Thread-safe.
@@ -24,8 +24,8 @@ class Firewall {
     std::string bridge;
   };
 
-  // In the namespace of the calling thread.
-  Firewall();
+  // In the namespace of the calling thread. `table` is the table's name, a word for nftables.
+  explicit Firewall(std::string table);
   ~Firewall();
   Firewall(const Firewall&) = delete;
   Firewall& operator=(const Firewall&) = delete;
@@ -34,6 +34,8 @@ class Firewall {
   void apply(const std::vector<Rule>& rules);
   // The table as the kernel has it; empty when there is none.
   std::string dump();
+  // "table ip NAME".
+  const std::string& table() const { return table_; }
 
  private:
   struct Free {
@@ -41,6 +43,7 @@ class Firewall {
   };
   void run(const std::string& commands);
 
+  const std::string table_;
   std::mutex mutex_;
   std::unique_ptr<nft_ctx, Free> context_;
 };

@@ -17,6 +17,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <thread>
 
 #include "skep/cpp/driver.hpp"
@@ -47,8 +48,10 @@ using Cache = std::unique_ptr<nl_cache, Freer<nl_cache_free>>;
   throw Failure(code, what + ": " + nl_geterror(error));
 }
 
-void require(int result, const std::string& what) {
-  if (result < 0) throw_failure(what, result);
+// The sentence is put together only when it is needed: what went well can't fail for want of
+// memory.
+void require(int result, std::string_view what, std::string_view subject = {}) {
+  if (result < 0) throw_failure(std::string(what) + std::string(subject), result);
 }
 
 template <class T>
@@ -63,30 +66,13 @@ bool absent(int error) {
 
 Address parse(const std::string& text, int family) {
   nl_addr* address = nullptr;
-  require(nl_addr_parse(text.c_str(), family, &address), "the address " + text);
+  require(nl_addr_parse(text.c_str(), family, &address), "the address ", text);
   return Address(address);
 }
 
-// The group of links that says that this driver made it ("sk"): the kernel sets it together with
-// making the link, so that a crash can't come between.
-constexpr uint32_t own_group = 0x736b;
-
-LinkInfo describe(rtnl_link* link) {
-  LinkInfo info;
-  info.index = rtnl_link_get_ifindex(link);
-  info.name = rtnl_link_get_name(link);
-  if (const char* kind = rtnl_link_get_type(link)) info.kind = kind;
-  if (nl_addr* mac = rtnl_link_get_addr(link)) {
-    std::array<char, 64> buffer{};
-    info.mac = nl_addr2str(mac, buffer.data(), buffer.size());
-  }
-  info.master = rtnl_link_get_master(link);
-  info.up = (rtnl_link_get_flags(link) & IFF_UP) != 0;
-  info.mtu = rtnl_link_get_mtu(link);
-  info.ours = rtnl_link_get_group(link) == own_group;
-  if (const char* alias = rtnl_link_get_ifalias(link)) info.alias = alias;
-  return info;
-}
+// What all makers' groups begin with ("s"); the rest tells them apart.
+constexpr uint32_t group_family = 0x73000000;
+constexpr uint32_t group_family_mask = 0xff000000;
 
 nl_sock* open_socket() {
   nl_sock* socket = nl_socket_alloc();
@@ -101,11 +87,36 @@ nl_sock* open_socket() {
 
 }  // namespace
 
+LinkGroup link_group(const std::string& maker) {
+  uint32_t hash = 0x811c9dc5u;  // FNV-1a
+  for (const char c : maker) hash = (hash ^ static_cast<unsigned char>(c)) * 0x01000193u;
+  return {group_family | ((hash ^ (hash >> 24)) & ~group_family_mask)};
+}
+
+LinkInfo Netlink::describe(rtnl_link* link) const {
+  LinkInfo info;
+  info.index = rtnl_link_get_ifindex(link);
+  info.name = rtnl_link_get_name(link);
+  if (const char* kind = rtnl_link_get_type(link)) info.kind = kind;
+  if (nl_addr* mac = rtnl_link_get_addr(link)) {
+    std::array<char, 64> buffer{};
+    info.mac = nl_addr2str(mac, buffer.data(), buffer.size());
+  }
+  info.master = rtnl_link_get_master(link);
+  info.up = (rtnl_link_get_flags(link) & IFF_UP) != 0;
+  info.mtu = rtnl_link_get_mtu(link);
+  const uint32_t group = rtnl_link_get_group(link);
+  info.ours = own_.number != 0 && group == own_.number;
+  info.others = !info.ours && (group & group_family_mask) == group_family;
+  if (const char* alias = rtnl_link_get_ifalias(link)) info.alias = alias;
+  return info;
+}
+
 void Netlink::Close::operator()(nl_sock* socket) const {
   nl_socket_free(socket);
 }
 
-Netlink::Netlink() : socket_(open_socket()) {}
+Netlink::Netlink(LinkGroup own) : own_(own), socket_(open_socket()) {}
 
 Netlink::Netlink(int netns) {
   std::exception_ptr failure;
@@ -131,7 +142,7 @@ std::optional<LinkInfo> Netlink::link(const std::string& name) {
   rtnl_link* found = nullptr;
   const int error = rtnl_link_get_kernel(socket_.get(), 0, name.c_str(), &found);
   if (absent(error)) return std::nullopt;
-  require(error, "the link " + name);
+  require(error, "the link ", name);
   const Link owner(found);
   return describe(found);
 }
@@ -169,17 +180,22 @@ int Netlink::make_bridge(const std::string& name, const std::string& mac, uint32
     const Link bridge(checked(rtnl_link_bridge_alloc()));
     rtnl_link_set_name(bridge.get(), name.c_str());
     rtnl_link_set_mtu(bridge.get(), mtu);
-    rtnl_link_set_group(bridge.get(), own_group);
+    rtnl_link_set_group(bridge.get(), own_.number);
     // A bridge with a MAC of its own keeps it; else it would change with each port.
     const Address address = parse(mac, AF_LLC);
     rtnl_link_set_addr(bridge.get(), address.get());
-    require(rtnl_link_add(socket_.get(), bridge.get(), NLM_F_CREATE | NLM_F_EXCL),
-            "the bridge " + name);
+    require(rtnl_link_add(socket_.get(), bridge.get(), NLM_F_CREATE | NLM_F_EXCL), "the bridge ",
+            name);
   }
   if (!existing) existing = link(name);
   if (!existing) throw Failure(SKEP_E_INTERNAL, "the bridge " + name + " vanished");
   if (existing->kind != "bridge") {
     throw Failure(SKEP_E_EXISTS, "a link named " + name + " exists and is no bridge");
+  }
+  if (existing->others) {
+    throw Failure(SKEP_E_PRECONDITION, "bridge " + name +
+                                           " belongs to another plugin of this driver; set another"
+                                           " name in config.bridge");
   }
   if (existing->ours && existing->alias != alias) {
     const std::lock_guard lock(mutex_);
@@ -187,7 +203,7 @@ int Netlink::make_bridge(const std::string& name, const std::string& mac, uint32
     const Link change(checked(rtnl_link_alloc()));
     rtnl_link_set_ifindex(bridge.get(), existing->index);
     rtnl_link_set_ifalias(change.get(), alias.c_str());
-    require(rtnl_link_change(socket_.get(), bridge.get(), change.get(), 0), "the alias of " + name);
+    require(rtnl_link_change(socket_.get(), bridge.get(), change.get(), 0), "the alias of ", name);
   }
   set_up(existing->index);
   return existing->index;
@@ -200,6 +216,7 @@ void Netlink::make_veth(const VethRequest& request) {
   rtnl_link_set_mtu(near.get(), request.mtu);
   rtnl_link_set_master(near.get(), request.bridge);
   rtnl_link_set_flags(near.get(), IFF_UP);
+  rtnl_link_set_group(near.get(), own_.number);
   const Link far(checked(rtnl_link_veth_get_peer(near.get())));
   rtnl_link_set_name(far.get(), request.peer_name.c_str());
   rtnl_link_set_mtu(far.get(), request.mtu);
@@ -208,8 +225,8 @@ void Netlink::make_veth(const VethRequest& request) {
   // Not up yet: the kernel brings the far end up before it knows its partner, and fails with
   // ENOTCONN.
   rtnl_link_set_ns_fd(far.get(), request.netns);
-  require(rtnl_link_add(socket_.get(), near.get(), NLM_F_CREATE | NLM_F_EXCL),
-          "the link " + request.name);
+  require(rtnl_link_add(socket_.get(), near.get(), NLM_F_CREATE | NLM_F_EXCL), "the link ",
+          request.name);
 }
 
 void Netlink::remove_link(const std::string& name) {
@@ -217,7 +234,7 @@ void Netlink::remove_link(const std::string& name) {
   const Link link(checked(rtnl_link_alloc()));
   rtnl_link_set_name(link.get(), name.c_str());
   const int error = rtnl_link_delete(socket_.get(), link.get());
-  if (!absent(error)) require(error, "removing the link " + name);
+  if (!absent(error)) require(error, "removing the link ", name);
 }
 
 void Netlink::set_up(int index) {
@@ -239,9 +256,9 @@ void Netlink::add_address(int index, const std::string& cidr) {
   const LinkAddress address(checked(rtnl_addr_alloc()));
   const Address local = parse(cidr, AF_INET);
   rtnl_addr_set_ifindex(address.get(), index);
-  require(rtnl_addr_set_local(address.get(), local.get()), "the address " + cidr);
+  require(rtnl_addr_set_local(address.get(), local.get()), "the address ", cidr);
   const int error = rtnl_addr_add(socket_.get(), address.get(), NLM_F_CREATE | NLM_F_EXCL);
-  if (-error != NLE_EXIST) require(error, "the address " + cidr);
+  if (-error != NLE_EXIST) require(error, "the address ", cidr);
 }
 
 void Netlink::add_default_route(int index, const std::string& gateway) {
@@ -259,7 +276,7 @@ void Netlink::add_default_route(int index, const std::string& gateway) {
   rtnl_route_nh_set_gateway(hop, via.get());
   rtnl_route_add_nexthop(route.get(), hop);  // takes over `hop`
   const int error = rtnl_route_add(socket_.get(), route.get(), NLM_F_CREATE | NLM_F_REPLACE);
-  if (-error != NLE_EXIST) require(error, "the default route via " + gateway);
+  if (-error != NLE_EXIST) require(error, "the default route via ", gateway);
 }
 
 }  // namespace skep::net_bridge

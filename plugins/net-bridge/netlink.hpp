@@ -16,6 +16,7 @@
 #include <vector>
 
 struct nl_sock;
+struct rtnl_link;
 
 namespace skep::net_bridge {
 
@@ -27,9 +28,18 @@ struct LinkInfo {
   int master = 0;    // index of the bridge it is a port of, 0: none
   bool up = false;
   uint32_t mtu = 0;
-  bool ours = false;  // made by this driver
-  std::string alias;  // a text of its maker's
+  bool ours = false;    // made by this Netlink's maker
+  bool others = false;  // made by another one
+  std::string alias;    // a text of its maker's
 };
+
+// A maker's mark on the links it made, which the kernel sets together with making them, so that a
+// crash can't come between. It is made of the maker's name: two on one node never take each other's
+// links for their own.
+struct LinkGroup {
+  uint32_t number = 0;  // 0: makes no links
+};
+LinkGroup link_group(const std::string& maker);
 
 // Both ends of a pair; the far one is made inside the namespace `netns`.
 struct VethRequest {
@@ -44,7 +54,7 @@ struct VethRequest {
 class Netlink {
  public:
   // In the namespace of the calling thread.
-  Netlink();
+  explicit Netlink(LinkGroup own);
   // In the namespace that `netns` (a descriptor, borrowed) refers to.
   explicit Netlink(int netns);
   ~Netlink();
@@ -53,14 +63,16 @@ class Netlink {
 
   std::optional<LinkInfo> link(const std::string& name);
   std::vector<LinkInfo> ports(int bridge);
-  // Bridges that make_bridge() made, whoever called it, in whichever process.
+  // Bridges that make_bridge() made for this maker, in whichever process.
   std::vector<LinkInfo> own_bridges();
 
-  // An up bridge with a fixed MAC; takes over one that exists, and refuses another kind of link.
-  // One that it makes is marked as ours, and gets the alias.
+  // An up bridge with a fixed MAC; takes over one that exists, and refuses another kind of link
+  // (EXISTS) and another maker's bridge (PRECONDITION). One that it makes is marked as ours, and
+  // gets the alias.
   int make_bridge(const std::string& name, const std::string& mac, uint32_t mtu,
                   const std::string& alias);
-  // The near end is up at once, the far one is not. EXISTS when `name` or `peer_name` is taken.
+  // The near end is up and marked as ours at once, the far one is not. EXISTS when `name` or
+  // `peer_name` is taken.
   void make_veth(const VethRequest& request);
   // Gone already is success.
   void remove_link(const std::string& name);
@@ -76,7 +88,9 @@ class Netlink {
     void operator()(nl_sock* socket) const;
   };
   std::vector<LinkInfo> links();
+  LinkInfo describe(rtnl_link* link) const;
 
+  const LinkGroup own_;
   std::mutex mutex_;
   std::unique_ptr<nl_sock, Close> socket_;
 };

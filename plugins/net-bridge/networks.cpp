@@ -2,6 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "networks.hpp"
 
+#include <string_view>
+#include <utility>
+
+#include "rollback.hpp"
 #include "skep/cpp/driver.hpp"
 
 namespace skep::net_bridge {
@@ -53,7 +57,7 @@ std::optional<NetworkEntry> Networks::remove(const std::string& id) {
                                            std::to_string(found->second.endpoints.size()) +
                                            " endpoints");
   }
-  const NetworkEntry entry = found->second.entry;
+  NetworkEntry entry = std::move(found->second.entry);
   networks_.erase(found);
   return entry;
 }
@@ -92,9 +96,12 @@ EndpointEntry Networks::add_endpoint(const std::string& network_id, const std::s
     }
     entry.address = *given;
   }
+  Rollback rollback([&] { network.pool.give_back(entry.address); }, [](std::string_view) {});
   if (entry.mac.empty()) entry.mac = mac_of(entry.address);
-  network.endpoints.emplace(id, entry);
-  return entry;
+  EndpointEntry made = entry;
+  network.endpoints.emplace(id, std::move(entry));
+  rollback.keep();
+  return made;
 }
 
 std::optional<EndpointEntry> Networks::endpoint(const std::string& network, const std::string& id) {

@@ -43,12 +43,12 @@ using skep::test::NamedNamespace;
 // A plugin, its loop, and coroutines run to their end one at a time.
 class Host {
  public:
-  explicit Host(const std::string& config) {
+  explicit Host(const std::string& config, const std::string& name = "net-bridge") {
     char folder[] = "/tmp/net-bridge-test-XXXXXX";
     REQUIRE(mkdtemp(folder) != nullptr);
     folder_ = folder;
     skep::drivers::PluginConfig plugin;
-    plugin.name = "net-bridge";
+    plugin.name = name;
     plugin.path = SKEP_TEST_NET_BRIDGE;
     plugin.config = config;
     plugin.isolation = skep::drivers::Isolation::in_process;
@@ -306,6 +306,41 @@ TEST_CASE(
   CHECK(host.run(host.driver().endpoint_create({"net1", "e3", "", ""}))->address ==
         "172.31.5.3/24");
   CHECK(host.run(host.driver().list())->endpoints.size() == 2);
+}
+
+TEST_CASE("two plugins of the driver on one node leave each other's networks alone") {
+  NamedNamespace node("node"), one("one");
+  const Inside inside(node);
+  Host first(usual_config, "first");
+  first.create();
+  first.attach("e1", one);
+  const auto rules = [&] {
+    std::string all;
+    CHECK(node.run("nft list ruleset", &all));
+    return all;
+  };
+  {
+    Host second(R"({"subnet": "172.31.6.0/24", "bridge": "skep1"})", "second");
+    second.create();
+    CHECK(rules().find("172.31.5.0/24") != std::string::npos);
+    CHECK(rules().find("172.31.6.0/24") != std::string::npos);
+  }
+  // After its restart the second's host knows nothing: what was its goes, and no more.
+  Host second(R"({"subnet": "172.31.6.0/24", "bridge": "skep1"})", "second");
+  second.ask(BASE(restore_done), R"({"ids":[]})");
+  CHECK_FALSE(node.run("ip link show skep1"));
+  CHECK(rules().find("172.31.6.0/24") == std::string::npos);
+  CHECK(rules().find("172.31.5.0/24") != std::string::npos);
+  CHECK(reaches(one, "172.31.5.1"));
+  // And one that is told to use the first's bridge is told that it is taken.
+  Host third(usual_config, "third");
+  third.ask(BASE(restore_done), R"({"ids":[]})");
+  const auto refused = third.run(third.driver().create({"net1", "bridge", "", "", 0, {}}));
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().kind == ErrorKind::precondition);
+  CHECK(refused.error().message.find("config.bridge") != std::string::npos);
+  CHECK(third.run(third.driver().list())->networks.empty());
+  CHECK(reaches(one, "172.31.5.1"));
 }
 
 TEST_CASE("a bridge that somebody removed is made anew with the ports it had") {
