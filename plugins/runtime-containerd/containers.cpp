@@ -256,6 +256,11 @@ void Containers::stop(HeldPtr held) {
   throw_if_failed(status);
   const types::Status state = task.reply().process().status();
   if (state == types::STOPPED) return held->reply(json::object());
+  if (state == types::CREATED) {
+    // A driver that was killed right before the start has noted one that never came.
+    std::error_code ignored;
+    fs::remove(start_file(id), ignored);
+  }
   // One that has not started has no program that could heed a signal.
   if (state == types::CREATED || grace_ms == 0) return kill_then_await(held, id);
   tasks::KillRequest kill;

@@ -18,6 +18,7 @@
 #include "runtime-containerd/monitor.hpp"
 #include "runtime-containerd/pending.hpp"
 #include "runtime-containerd/rpc.hpp"
+#include "runtime-containerd/sweep.hpp"
 #include "skep/cpp/driver.hpp"
 #include "skep/runtime.h"
 
@@ -37,14 +38,20 @@ struct Session {
       : config(std::move(settings)),
         rpc(config.address, config.space,
             [log](const std::string& line) { log(SKEP_LOG_ERROR, line); }),
-        monitor(rpc, config, std::move(log)),
+        monitor(rpc, config, log),
         leases(rpc, config),
         store(rpc),
         containers(rpc, config, leases, store, monitor),
         execs(rpc, containers),
-        images(rpc, leases, store) {}
-  // The callbacks refer to all of the below, so they end before any of it does.
-  ~Session() { rpc.stop(); }
+        images(rpc, leases, store),
+        sweep([this] { containers.clean_up(); }, [this] { return monitor.health().healthy; },
+              std::move(log)) {}
+  // The callbacks refer to all of the below, so they end before any of it does. A sweep that is
+  // under way ends with its connection.
+  ~Session() {
+    sweep.stop();
+    rpc.stop();
+  }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -66,6 +73,7 @@ struct Session {
   Containers containers;
   Execs execs;
   Images images;
+  Sweep sweep;  // last: its thread uses the others
 };
 
 class ContainerdDriver final : public sdk::Driver {
@@ -87,7 +95,7 @@ class ContainerdDriver final : public sdk::Driver {
     if (!request.value("ids", json()).is_array()) {
       throw Failure(SKEP_E_INVALID, "ids: not a list");
     }
-    session().containers.clean_up();
+    session().sweep.run();
     return json::object();
   }
   json drain(const json&) {

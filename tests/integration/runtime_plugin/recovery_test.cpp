@@ -125,6 +125,42 @@ TEST_CASE("what a pull had unpacked when containerd died goes after the next res
   CHECK(world.shell(ctr + "leases ls").find("io.skep.node") == std::string::npos);
 }
 
+TEST_CASE("what nobody owns goes when containerd answers again, if it was away at the restore") {
+  World& world = World::get();
+  const std::string ctr = "ctr -a " + world.folder() + "/c.sock -n k8s.io ";
+  world.shell(ctr + "snapshots prepare nobody-owns-it");
+  world.shell(ctr + "snapshots label nobody-owns-it io.skep.node=node-1");
+  const auto there = [&] {
+    return world.shell(ctr + "snapshots ls").find("nobody-owns-it") != std::string::npos;
+  };
+  REQUIRE(there());
+  const auto plugin = world.plugin();
+  world.kill_containerd();
+  CHECK(plugin->call(plugin->base->restore_done, {{"ids", json::array()}}).ok());
+  world.start_containerd();
+  const auto deadline = std::chrono::steady_clock::now() + 30s;
+  while (there()) {
+    REQUIRE(std::chrono::steady_clock::now() < deadline);
+    std::this_thread::sleep_for(100ms);
+  }
+}
+
+TEST_CASE("a container whose start was only noted when the driver died has never run") {
+  World& world = World::get();
+  const auto plugin = world.plugin();
+  const std::string id = world.new_id();
+  REQUIRE(plugin->call(plugin->runtime->create, world.request(id, "exit 0")).ok());
+  world.shell("mkdir -p " + world.folder() + "/data/started && echo 2026-01-01T00:00:00Z life > " +
+              world.folder() + "/data/started/" + id);
+  CHECK(plugin->call(plugin->runtime->stop, {{"id", id}, {"grace_ms", 0}}).ok());
+  const Outcome late = plugin->call(plugin->runtime->start, {{"id", id}});
+  CHECK(late.status == SKEP_E_PRECONDITION);
+  const json seen = plugin->call(plugin->runtime->inspect, {{"id", id}}).reply;
+  CHECK(seen.at("state") == "stopped");
+  CHECK_FALSE(seen.contains("started_at"));
+  remove(*plugin, id);
+}
+
 TEST_CASE("a container whose shim was killed is told as lost, and by which life of the machine") {
   World& world = World::get();
   const auto plugin = world.plugin();
