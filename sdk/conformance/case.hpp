@@ -89,6 +89,10 @@ class Kind {
   // What is still there outside (mounts, interfaces, processes) after all objects were taken away;
   // a line each.
   virtual std::vector<std::string> left_over(Run& run, Driver& driver) const;
+  // Takes away what a case that failed half-way, or died, has left: objects whose requests named
+  // something below run.scratch(). With a driver of its own, in a process of its own; for kinds
+  // whose leavings would be in the way of the next cases.
+  virtual Status take_leavings_away(Run& run) const;
   // What is missing of an object at this point of its life: "the mount of c1 is there twice"; the
   // crash matrix asks after each restart.
   virtual std::vector<std::string> wrong_with(Run& run, Driver& driver, const Object& object,

@@ -187,6 +187,29 @@ std::string Crumb::read() const {
   return page_ == nullptr ? std::string() : std::string(page_, strnlen(page_, crumb_size));
 }
 
+namespace {
+
+constexpr int leavings_limit_s = 60;
+
+// The case's child and its result, or what became of the child.
+Ended in_child(const Plugin& plugin, const Case& about, const std::string& scratch);
+
+void take_leavings_away(const Plugin& plugin, const Case& about, const std::string& scratch,
+                        Ended& ended) {
+  if (ended.verdict != Verdict::failed || about.kind == nullptr) return;
+  Case leavings;
+  leavings.name = about.name + ".leavings";
+  leavings.kind = about.kind;
+  leavings.limit_s = leavings_limit_s;
+  leavings.run = [kind = about.kind](Run& run) { return kind->take_leavings_away(run); };
+  const Ended taken = in_child(plugin, leavings, scratch);
+  if (taken.verdict == Verdict::failed) {
+    ended.text += "\nand what it left could not be taken away:\n" + taken.text;
+  }
+}
+
+}  // namespace
+
 Ended run_here(const Plugin& plugin, const Case& about, const std::string& scratch) {
   std::filesystem::create_directories(scratch);
   Ended ended = body(plugin, about, scratch);
@@ -195,8 +218,19 @@ Ended run_here(const Plugin& plugin, const Case& about, const std::string& scrat
 }
 
 Ended run_apart(const Plugin& plugin, const Case& about, const std::string& scratch) {
-  const std::string result = scratch + ".result";
   std::filesystem::create_directories(scratch);
+  Ended ended = in_child(plugin, about, scratch);
+  take_leavings_away(plugin, about, scratch, ended);
+  take_away(scratch);
+  return ended;
+}
+
+namespace {
+
+Ended in_child(const Plugin& plugin, const Case& about, const std::string& scratch) {
+  const std::string result = scratch + ".result";
+  std::error_code ignored;  // usually there is none
+  std::filesystem::remove(result, ignored);
   if (plugin.crumb) plugin.crumb->write("");
   const auto begun = Clock::now();
   const pid_t parent = getpid();
@@ -232,8 +266,9 @@ Ended run_apart(const Plugin& plugin, const Case& about, const std::string& scra
     ended.took_ms =
         std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begun).count();
   }
-  take_away(scratch);
   return ended;
 }
+
+}  // namespace
 
 }  // namespace skep::conformance

@@ -17,7 +17,8 @@ struct Ended {
 };
 
 // Runs the case in a forked child and waits for it; `scratch` is made and taken away again. A child
-// that dies or overstays is a failed case. Requires that this process has one thread.
+// that dies or overstays is a failed case. After a failed one its kind takes away what it left; if
+// that fails too, the text says so. Requires that this process has one thread.
 Ended run_apart(const Plugin& plugin, const Case& about, const std::string& scratch);
 // The same in this process, for a debugger.
 Ended run_here(const Plugin& plugin, const Case& about, const std::string& scratch);

@@ -54,6 +54,10 @@ std::vector<std::string> Kind::wrong_with(Run&, Driver&, const Object&,
   return {};
 }
 
+Status Kind::take_leavings_away(Run&) const {
+  return {};
+}
+
 bool Kind::separate(Run&, Driver&) const {
   return true;
 }

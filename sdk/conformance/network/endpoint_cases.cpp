@@ -95,6 +95,30 @@ Status exhausts(Run& run) {
   return take_away(run, *driver, net, all);
 }
 
+Status nulls(Run& run) {
+  SKEP_TRY(network_possible(run));
+  SKEP_TRY_ASSIGN(Driver* const driver, run.started());
+  SKEP_TRY_ASSIGN(const Net net, make_network(run, *driver, 0));
+  json request = net.create;
+  for (const char* const name : {"gateway", "mtu", "options"}) {
+    if (!request.contains(name)) request[name] = nullptr;
+  }
+  const Outcome again = driver->call(network("create"), request);
+  SKEP_TRY(run.ok(again));
+  SKEP_TRY(run.that(again.member("handle") == net.handle, "the network as it was made",
+                    described(again), again));
+  json wanted{{"network", net.id}, {"endpoint", net.id + "-one"}};
+  const json plain = wanted;
+  wanted["address"] = nullptr;
+  wanted["mac"] = nullptr;
+  SKEP_TRY(run.ok(driver->call(network("endpoint_create"), wanted)));
+  json left = plain;
+  left["netns"] = nullptr;
+  SKEP_TRY(run.ok(driver->call(network("leave"), left)));
+  SKEP_TRY(run.ok(driver->call(network("endpoint_remove"), plain)));
+  return take_away(run, *driver, net, {});
+}
+
 Status unknown(Run& run) {
   SKEP_TRY(network_possible(run));
   SKEP_TRY_ASSIGN(Driver* const driver, run.started());
@@ -137,6 +161,10 @@ std::vector<Case> network_endpoint_cases() {
        "a network with endpoints stays",
        {remove},
        removes_with_endpoints},
+      {"network.null-members",
+       "a member that is null is absent",
+       {{"abi.h", "a member that is null is absent"}},
+       nulls},
       {"network.unknown",
        "what isn't there is NOTFOUND to ask for and done to take away",
        {rule(34)},

@@ -40,6 +40,23 @@ Status exit_code(Run& run) {
   return run.fails(waited(*driver, id), {SKEP_E_NOTFOUND});
 }
 
+Status nulls(Run& run) {
+  SKEP_TRY(runtime_possible(run));
+  SKEP_TRY_ASSIGN(Driver* const driver, run.started());
+  SKEP_TRY_ASSIGN(json request, container_request(run, 0, "exit 42"));
+  for (const char* const name : {"env", "user", "working_dir", "tty", "init", "resources"}) {
+    request[name] = nullptr;
+  }
+  const std::string id = request.at("id");
+  SKEP_TRY(run.ok(driver->call(runtime("create"), request)));
+  SKEP_TRY(run.ok(driver->call(runtime("start"), {{"id", id}})));
+  const Outcome end = waited(*driver, id);
+  SKEP_TRY(run.ok(end));
+  SKEP_TRY(run.that(end.member("exit_code") == ended_badly, "exit code 42", described(end), end));
+  SKEP_TRY(run.ok(driver->call(runtime("stop"), {{"id", id}, {"grace_ms", nullptr}})));
+  return remove_container(run, *driver, id);
+}
+
 Status missing_image(Run& run) {
   SKEP_TRY(runtime_possible(run));
   SKEP_TRY_ASSIGN(Driver* const driver, run.started());
@@ -148,6 +165,10 @@ std::vector<Case> runtime_run_cases() {
   const Rule start{"runtime.h start", "repeated, it answers the same"};
   const Rule wait{"runtime.h wait", "any number of callers, at any time until remove"};
   std::vector<Case> cases{
+      {"runtime.create.null-members",
+       "a member that is null is absent",
+       {{"abi.h", "a member that is null is absent"}},
+       nulls},
       {"runtime.run.exit-code",
        "an exit code reaches each waiter, early and late",
        {wait},

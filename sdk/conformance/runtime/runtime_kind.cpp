@@ -119,6 +119,21 @@ class RuntimeKind : public Kind {
     return found;
   }
 
+  // A container that a failed case left keeps its cgroup and its processes, and is in the next
+  // cases' lists.
+  Status take_leavings_away(Run& run) const override {
+    SKEP_TRY(runtime_possible(run));
+    SKEP_TRY_ASSIGN(Driver* const driver, run.started("leavings"));
+    const Outcome listed = driver->call(runtime("list"), json::object());
+    SKEP_TRY(run.ok(listed));
+    for (const json& one : listed.member("containers")) {
+      const json spec = one.value("spec", json::object());
+      if (!spec.value("netns", std::string()).starts_with(run.scratch() + "/")) continue;
+      SKEP_TRY(remove_container(run, *driver, one.at("id")));
+    }
+    return {};
+  }
+
   // One that was started and not stopped has its one process, which inspect names. A stop that was
   // cut off may have come through.
   std::vector<std::string> wrong_with(Run& run, Driver& driver, const Object& object,

@@ -8,7 +8,7 @@
  * host->complete hands a JSON document or an error back, exactly once, from any thread, during the
  * call or later. Streams call host->emit for each item before that. What each operation's documents
  * hold stands beside it in runtime.h, network.h, ... Unknown members are to be ignored, absent ones
- * have the default that is told there; so a new member is never a break.
+ * have the default that is told there, and one that is null is absent; so a new member is never a break.
  *
  * Growth: every struct begins with its own size; fields are only ever appended; a caller tests the
  * size and the pointer (SKEP_HAS) before it uses a field. Nothing but fixed-width integers, pointers

@@ -10,6 +10,8 @@
 #include <iterator>
 #include <sstream>
 
+#include "sdk/conformance/case.hpp"
+#include "sdk/conformance/child.hpp"
 #include "sdk/conformance/kit.hpp"
 
 namespace {
@@ -45,6 +47,30 @@ class Folder {
 
  private:
   std::string path_;
+};
+
+// Notes in a file where its cases leave things, and can't take them away from a folder that says
+// so.
+class LeavingKind : public Kind {
+ public:
+  explicit LeavingKind(std::string notes) : notes_(std::move(notes)) {}
+  std::string_view name() const override { return "leaving"; }
+  skep::Status prepare(Run&) const override { return {}; }
+  skep::Result<Object> object(Run&, int) const override { return Object(); }
+  std::vector<Step> life(const Driver&) const override { return {}; }
+  json altered(const Object&) const override { return nullptr; }
+  skep::Result<std::vector<std::string>> existing(Run&, Driver&) const override {
+    return std::vector<std::string>();
+  }
+  std::vector<Case> cases() const override { return {}; }
+  skep::Status take_leavings_away(Run& run) const override {
+    std::ofstream(notes_, std::ios::app) << run.scratch() << "\n";
+    const bool stuck = std::filesystem::exists(run.scratch() + "/stuck");
+    return run.that(!stuck, "it can be taken away", "it is stuck");
+  }
+
+ private:
+  std::string notes_;
 };
 
 std::string text_of(const std::string& path) {
@@ -157,4 +183,49 @@ TEST_CASE("nothing is left in the scratch folder, not even after a crash") {
       run({fake("volumes-never-unmounts"), "--scratch", folder.path(), "--filter", "volume.[pu]*"});
   CHECK(ran.code == 1);
   CHECK(std::filesystem::is_empty(folder.path()));
+}
+
+TEST_CASE("what a failed case left is taken away before the next one, and only that") {
+  const Folder folder;
+  const std::string notes = folder.path() + "/notes";
+  const LeavingKind kind(notes);
+  const Plugin plugin;
+  const auto ended = [&](const std::string& name, std::function<skep::Status(Run&)> body) {
+    Case one;
+    one.name = name;
+    one.kind = &kind;
+    one.limit_s = 1;
+    one.run = std::move(body);
+    const std::string scratch = folder.path() + "/" + name;
+    Ended outcome = run_apart(plugin, one, scratch);
+    CHECK_FALSE(std::filesystem::exists(scratch));
+    return outcome;
+  };
+  const auto noted = [&](const std::string& name) {
+    return text_of(notes).find(folder.path() + "/" + name + "\n") != std::string::npos;
+  };
+  CHECK(ended("passed", [](Run&) { return skep::Status(); }).verdict == Verdict::passed);
+  CHECK(ended("skipped", [](Run& run) { return run.skip("no"); }).verdict == Verdict::skipped);
+  CHECK(text_of(notes).empty());
+
+  const Ended failed = ended("failed", [](Run& run) { return run.that(false, "this", "that"); });
+  CHECK(failed.verdict == Verdict::failed);
+  CHECK(failed.text == "expected:  this\ncame:      that");
+  CHECK(noted("failed"));
+  const auto dies = [](Run&) -> skep::Status { _exit(3); };
+  CHECK(ended("died", dies).text.find("exited with code 3") != std::string::npos);
+  CHECK(noted("died"));
+  const auto overstays = [](Run&) -> skep::Status {
+    for (;;) pause();
+  };
+  CHECK(ended("overstayed", overstays).text.find("none within 1 s") != std::string::npos);
+  CHECK(noted("overstayed"));
+
+  const auto leaves_much = [](Run& run) {
+    std::ofstream(run.scratch() + "/stuck") << "much";
+    return run.that(false, "this", "that");
+  };
+  CHECK(ended("stuck", leaves_much).text ==
+        "expected:  this\ncame:      that\nand what it left could not be taken away:\n"
+        "expected:  it can be taken away\ncame:      it is stuck");
 }

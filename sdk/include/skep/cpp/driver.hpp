@@ -20,9 +20,10 @@
 // A table then reads   static const skep_runtime_1 table = {sizeof table, 0, op<&Me::fingerprint>,
 // ...};
 //
-// A request that is too long, too deep, not UTF-8 or not an object never reaches a method. The text
-// of its member "secrets" is overwritten when the operation's Call goes. Requires
-// nlohmann_json 3.11, C++20.
+// A request that is too long, too deep, not UTF-8 or not an object never reaches a method. A member
+// that is null is absent: it is taken out before, at every depth, but not inside "handle",
+// "context" and "config", whose content is the driver's own. The text of its member "secrets" is
+// overwritten when the operation's Call goes. Requires nlohmann_json 3.11, C++20.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -31,6 +32,7 @@
 #include <cerrno>
 #include <cstring>
 #include <exception>
+#include <iterator>
 #include <new>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -342,13 +344,37 @@ void run_owned(Call call, skep_op* operation, Method&& method) noexcept {
   }
 }
 
+// Takes out what is null, below `value`; the depth is bounded by too_deep().
+inline void take_out_nulls(json& value) {
+  if (!value.is_structured()) return;
+  for (auto member = value.begin(); member != value.end();) {
+    if (value.is_object() && member->is_null()) {
+      member = value.erase(member);
+      continue;
+    }
+    take_out_nulls(*member);
+    ++member;
+  }
+}
+
+// The same for a request, whose opaque members stay as they are.
+inline void take_out_absent(json& request) {
+  for (auto member = request.begin(); member != request.end();) {
+    const std::string& name = member.key();
+    if (name != "handle" && name != "context" && name != "config") take_out_nulls(*member);
+    member = member->is_null() ? request.erase(member) : std::next(member);
+  }
+}
+
 // Why a text is no request, or nullptr. Fills in `document`.
 inline const char* parse_request(skep_str request, json& document) {
   const std::string_view text(request.ptr == nullptr ? "" : request.ptr, request.len);
   if (text.size() > SKEP_REQUEST_MAX) return "the request is longer than 1 MiB";
   if (too_deep(text)) return "the request is nested more than 64 levels deep";
   document = json::parse(text, nullptr, false);
-  return document.is_object() ? nullptr : "the request is not a JSON object in UTF-8";
+  if (!document.is_object()) return "the request is not a JSON object in UTF-8";
+  take_out_absent(document);
+  return nullptr;
 }
 }  // namespace detail
 
