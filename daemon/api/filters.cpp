@@ -70,7 +70,7 @@ bool Filters::allows_prefix(std::string_view name, std::string_view value) const
 }
 
 bool Filters::allows_label(std::string_view name, const model::Labels& labels) const {
-  return allows(name, [&](const std::string& wanted) {
+  return std::ranges::all_of(values(name), [&](const std::string& wanted) {
     const size_t equal = wanted.find('=');
     const auto found = labels.find(wanted.substr(0, equal));
     if (found == labels.end()) return false;

@@ -1,8 +1,8 @@
 // The `filters` query parameter, in both of its encodings.
 //
 // {"name":{"web":true}} from Go clients and {"name":["web"]} from Python's mean the same. The
-// values of one name are alternatives; different names must all hold. A name that the endpoint
-// doesn't know is refused.
+// values of one name are alternatives, but those of labels must all hold, as different names must. A
+// name that the endpoint doesn't know is refused.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -33,7 +33,8 @@ class Filters {
   bool allows(std::string_view name, const std::function<bool(const std::string&)>& fits) const;
   bool allows_equal(std::string_view name, std::string_view value) const;
   bool allows_prefix(std::string_view name, std::string_view value) const;
-  // Values are "key" or "key=value".
+  // Values are "key" or "key=value", and all of them must be there, as Docker has it (MatchKVList):
+  // a prune with two labels takes less than one with either.
   bool allows_label(std::string_view name, const model::Labels& labels) const;
 
  private:
