@@ -132,7 +132,10 @@ Result<int> sealed_copy(int source, const std::string& path) {
     }
     offset += static_cast<uint64_t>(count);
   }
-  const int seals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+  // Not F_SEAL_WRITE, which also waits for whoever holds one of the pages at this moment (the
+  // kernel itself does, on a busy machine) and fails after a while; nobody has mapped this file
+  // yet.
+  const int seals = F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
   if (fcntl(copy, F_ADD_SEALS, seals) != 0) {
     const std::string reason = errno_text(errno);
     close(copy);

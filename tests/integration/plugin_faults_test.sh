@@ -14,8 +14,13 @@ plugins() { curl -sS --max-time 5 --unix-socket "$(socket 2)" "http://skep/skep/
 post() { curl -sS --max-time 60 -X POST --unix-socket "$(socket 2)" "http://skep/skep/v1/plugins$1" -d "${2:-}"; }
 runtime() { plugins /runtime-containerd | jq -r "$1"; }
 is() { [[ $(runtime "$1") == "$2" ]]; }
-# Its process, as seen from here.
-helper() { playground pids 2 | sed -n 's/^process:skep-plugin-host //p'; }
+# Its process, as seen from here: one of the node's helpers, which are named after their plugins.
+helper() {
+  local pid
+  for pid in $(playground pids 2 | sed -n 's/^process:skep-plugin-host //p'); do
+    [[ $(cat "/proc/$pid/comm") != skep:runtime* ]] || echo "$pid"
+  done
+}
 losses() { runtime .recent_losses; }
 lost() { [[ $(losses) == "$1" ]]; }
 # Only one that serves: what dies while it starts counts as well, but can't be told from here.
