@@ -2,10 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sdk/host/note.hpp"
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -145,6 +148,22 @@ TEST_CASE("a pinned hash lets only that content in") {
   CHECK(refusal(path, std::string(64, '0')) == "bad_hash");
   std::ofstream(path, std::ios::app) << "x";
   CHECK(refusal(path, hash) == "bad_hash");
+}
+
+TEST_CASE("what was checked can't be changed before it is run") {
+  Result<CheckedFile> file = CheckedFile::open(fake_plugin("fake-behaviour"), std::nullopt);
+  REQUIRE(file);
+  const std::string copy = "/proc/self/fd/" + std::to_string(file->descriptor());
+  const int writer = open(copy.c_str(), O_RDWR);
+  REQUIRE(writer >= 0);
+  CHECK(pwrite(writer, "x", 1, 0) == -1);
+  CHECK(errno == EPERM);
+  CHECK(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, writer, 0) == MAP_FAILED);
+  CHECK(ftruncate(writer, 0) == -1);
+  close(writer);
+  char first = 0;
+  CHECK(pread(file->descriptor(), &first, 1, 0) == 1);
+  CHECK(first == '\x7f');
 }
 
 TEST_CASE("a note that can't be understood is named") {
