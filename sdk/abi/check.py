@@ -91,7 +91,8 @@ def described(library):
     result = run("abidw", "--no-comp-dir-path", "--no-corpus-path", "--no-show-locs", "--no-elf-needed", library)
     if result.returncode != 0:
         raise Refused(f"abidw ended with {result.returncode}: {result.stderr.strip()}")
-    return result.stdout
+    # Where the tree lies is nobody's business.
+    return result.stdout.replace(HERE + os.sep, "sdk/abi/")
 
 
 def structs_in(text):
