@@ -97,7 +97,7 @@ void Folders::make(
     const std::function<void(const std::string& data, Record& record)>& prepare) const {
   const std::string unfinished = root_ + "/" + unfinished_prefix + volume;
   sweep(unfinished);
-  std::string there = unfinished;
+  bool made = false;
   try {
     make_folder(unfinished, 0701);
     make_folder(unfinished + "/_data", 0755);
@@ -108,11 +108,12 @@ void Folders::make(
                   RENAME_NOREPLACE) != 0) {
       fail(folder(volume));
     }
-    there = folder(volume);
+    made = true;
     flush_folder(root_);
   } catch (...) {
-    std::error_code ignored;  // what stays unfinished has a name that is swept
-    fs::remove_all(there, ignored);
+    std::error_code ignored;  // what can't be taken away now has a name that is swept
+    if (made) fs::rename(folder(volume), unfinished, ignored);
+    fs::remove_all(unfinished, ignored);
     throw;
   }
 }
