@@ -20,6 +20,7 @@
 #include "sdk/host/instance.hpp"
 #include "tests/unit/plugin_host/helper_driver.hpp"
 #include "tests/unit/plugin_host/listener.hpp"
+#include "tests/unit/temporary_folder.hpp"
 
 static_assert(SKEP_ABI_MINOR == SKEP_TEST_HOST_MINOR,
               "this program has the headers it is named for");
@@ -168,18 +169,12 @@ class Marker {
 };
 
 // A folder of the test's own.
-class Folder {
+class Folder : public skep::testing::TemporaryFolder {
  public:
-  Folder()
-      : path_(std::filesystem::temp_directory_path() /
-              ("abi-released-" + std::to_string(getpid()))) {
-    for (const char* part : {"run", "data"}) std::filesystem::create_directories(path_ / part);
+  Folder() {
+    for (const char* part : {"run", "data"}) std::filesystem::create_directories(file(part));
   }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  std::string operator/(const char* part) const { return (path_ / part).string(); }
-
- private:
-  std::filesystem::path path_;
+  std::string operator/(const char* part) const { return file(part); }
 };
 
 // A volume's life, through any volume driver.

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/plugin/file_report.hpp"
+#include "tests/unit/temporary_folder.hpp"
 
 using Catch::Matchers::Contains;
 using Catch::Matchers::StartsWith;
@@ -30,21 +31,7 @@ PluginFileReport examined(const std::string& path) {
   return std::move(*report);
 }
 
-class Folder {
- public:
-  Folder() {
-    char name[] = "/tmp/plugin-file-test-XXXXXX";
-    REQUIRE(mkdtemp(name) != nullptr);
-    path_ = name;
-  }
-  ~Folder() { fs::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
+using Folder = skep::testing::TemporaryFolder;
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 // A new plugin's folder: whole, named right, or not there at all.
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/plugin/project.hpp"
+#include "tests/unit/temporary_folder.hpp"
 
 #include <sys/stat.h>
 
@@ -25,29 +26,16 @@ constexpr PluginTemplateFile kFiles[] = {
     {"volume-c", "src/@name@.c", "const char* a = \"@name@\", *b = \"@name@@name@ @nam\";\n"},
     {"volume-cpp", "README.md", "in C++\n"}};
 
-class Folder {
+class Folder : public skep::testing::TemporaryFolder {
  public:
-  Folder() {
-    char name[] = "/tmp/plugin-project-test-XXXXXX";
-    REQUIRE(mkdtemp(name) != nullptr);
-    path_ = name;
-  }
-  ~Folder() { fs::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
-  Status make(NewPlugin wanted) const { return make_plugin_project(wanted, path_, kFiles); }
+  Status make(NewPlugin wanted) const { return make_plugin_project(wanted, path(), kFiles); }
   std::string text(const std::string& inside) const {
-    std::ifstream file(path_ + "/" + inside);
-    return {std::istreambuf_iterator<char>(file), {}};
+    std::ifstream written(file(inside));
+    return {std::istreambuf_iterator<char>(written), {}};
   }
   size_t entries() const {
-    return static_cast<size_t>(std::distance(fs::directory_iterator(path_), {}));
+    return static_cast<size_t>(std::distance(fs::directory_iterator(path()), {}));
   }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
 };
 
 }  // namespace

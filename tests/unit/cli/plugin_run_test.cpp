@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "cli/plugin/console.hpp"
+#include "tests/unit/temporary_folder.hpp"
 
 using Catch::Matchers::Contains;
 using skep::Result;
@@ -72,21 +73,7 @@ std::string folder_of(const Ran& ran) {
   return ran.output.substr(at, ran.output.find('\n', at) - at);
 }
 
-class Folder {
- public:
-  Folder() {
-    char name[] = "/tmp/plugin-run-test-XXXXXX";
-    REQUIRE(mkdtemp(name) != nullptr);
-    path_ = name;
-  }
-  ~Folder() { fs::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
+using Folder = skep::testing::TemporaryFolder;
 
 std::string text_of(const std::string& path) {
   std::ifstream file(path);

@@ -13,6 +13,7 @@
 #include "sdk/conformance/case.hpp"
 #include "sdk/conformance/child.hpp"
 #include "sdk/conformance/kit.hpp"
+#include "tests/unit/temporary_folder.hpp"
 
 namespace {
 
@@ -36,18 +37,7 @@ std::string fake(const std::string& name) {
   return std::string(SKEP_TEST_WRONG) + "/wrong-" + name + ".so";
 }
 
-// A folder of this test's own, gone at its end.
-class Folder {
- public:
-  Folder() : path_((std::filesystem::temp_directory_path() / "kit-test-XXXXXX").string()) {
-    REQUIRE(mkdtemp(path_.data()) != nullptr);
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
+using Folder = skep::testing::TemporaryFolder;
 
 // Notes in a file where its cases leave things, and can't take them away from a folder that says
 // so.

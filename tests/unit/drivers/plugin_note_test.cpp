@@ -15,6 +15,7 @@
 
 #include "daemon/drivers/plugin.hpp"
 #include "tests/unit/drivers/run.hpp"
+#include "tests/unit/temporary_folder.hpp"
 
 namespace {
 
@@ -28,33 +29,20 @@ using skep::test::fake_plugin;
 using skep::test::Place;
 using skep::test::run;
 
-class Folder {
+class Folder : public skep::testing::TemporaryFolder {
  public:
-  Folder() {
-    char name[] = "/tmp/plugin-note-test-XXXXXX";
-    REQUIRE(mkdtemp(name) != nullptr);
-    path_ = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
   std::string copy_of(const std::string& plugin) const {
-    const std::string target = path_ + "/copy.so";
+    const std::string target = file("copy.so");
     std::filesystem::copy_file(fake_plugin(plugin), target);
     chmod(target.c_str(), 0644);
     return target;
   }
   std::string with_text(const std::string& text) const {
-    const std::string target = path_ + "/text.so";
+    const std::string target = file("text.so");
     std::ofstream(target) << text;
     chmod(target.c_str(), 0644);
     return target;
   }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
 };
 
 // The code word of the refusal; "loaded" when there was none. `isolation` makes no difference: what

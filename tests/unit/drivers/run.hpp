@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "daemon/drivers/plugin_config.hpp"
+#include "tests/unit/temporary_folder.hpp"
 
 namespace skep::test {
 
@@ -63,27 +64,18 @@ inline void run(boost::asio::io_context& loop, boost::asio::awaitable<void> work
 }
 
 // A folder for drivers, gone with its owner.
-class Place {
+class Place : public testing::TemporaryFolder {
  public:
-  Place() {
-    char name[] = "/tmp/drivers-test-XXXXXX";
-    REQUIRE(mkdtemp(name) != nullptr);
-    folder = name;
-  }
-  ~Place() { std::filesystem::remove_all(folder); }
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-
   drivers::PluginPlace place() const {
     drivers::PluginPlace made;
-    made.run_dir = folder + "/run";
-    made.data_dir = folder + "/data";
+    made.run_dir = file("run");
+    made.data_dir = file("data");
     made.node = "node-1";
     made.helper = SKEP_TEST_PLUGIN_HOST;
     return made;
   }
 
-  std::string folder;
+  const std::string& folder = path();
 };
 
 inline drivers::PluginConfig plugin_config(const std::string& name, const std::string& fake,

@@ -8,7 +8,7 @@
 
 #include "core/raft/raft.hpp"
 #include "daemon/storage/sqlite_log_store.hpp"
-#include "tests/unit/storage/temporary_folder.hpp"
+#include "tests/unit/temporary_folder.hpp"
 
 namespace skep::storage {
 namespace {

@@ -10,7 +10,7 @@
 #include <filesystem>
 
 #include "daemon/storage/sqlite_connection.hpp"
-#include "tests/unit/storage/temporary_folder.hpp"
+#include "tests/unit/temporary_folder.hpp"
 
 namespace skep::storage {
 namespace {
