@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 
@@ -40,8 +41,8 @@ Status with_node(const Options& options, const NodeAction& action) {
 
 CLI::App* add_command(CLI::App& family, const Shared& options, const char* name, const char* text) {
   CLI::App* command = family.add_subcommand(name, text);
-  command->add_option("--dir", options->settings.dir, "The playground's folder")
-      ->envname("SKEP_PLAYGROUND_DIR")
+  command
+      ->add_option("--dir", options->settings.dir, "The playground's folder (SKEP_PLAYGROUND_DIR)")
       ->capture_default_str();
   return command;
 }
@@ -145,6 +146,10 @@ void add_hidden_init(CLI::App& app, const Shared& options) {
 
 void add_playground_commands(CLI::App& app) {
   const Shared options = std::make_shared<Options>();
+  // Read here and not by CLI11: it would take the variable for every subcommand that was not named,
+  // all of which fill the same field, and so over the --dir of the one that was.
+  if (const char* dir = std::getenv("SKEP_PLAYGROUND_DIR"); dir != nullptr && *dir != '\0')
+    options->settings.dir = dir;
   CLI::App* family = app.add_subcommand("playground", "A whole cluster on this machine");
   family->require_subcommand(1);
   add_whole(*family, options);
