@@ -112,6 +112,18 @@ void Driver::drop() {
     engine_.reset();
     return;
   }
+  // As a host does; a case that found something returned with its streams and waits open.
+  std::vector<uint64_t> endless;
+  ledger_->with([&](Ledger& book) {
+    for (const auto& [number, entry] : book.entries) {
+      const host::Effect effect = entry.operation->effect;
+      const bool open = !entry.ended && !entry.cancelled;
+      if (open && (effect == host::Effect::waits || effect == host::Effect::streams)) {
+        endless.push_back(number);
+      }
+    }
+  });
+  for (const uint64_t number : endless) cancel(number);
   const bool quiet = engine_->end();
   ledger_->close();
   if (!quiet) {
@@ -200,9 +212,14 @@ uint64_t Driver::begin_text(const host::Operation& operation, std::string_view r
   return number;
 }
 
+std::chrono::milliseconds Driver::at_most(int64_t patience_ms) const {
+  const bool shorter = plugin_.patience_ms > 0 && plugin_.patience_ms < patience_ms;
+  return std::chrono::milliseconds(shorter ? plugin_.patience_ms : patience_ms);
+}
+
 Outcome Driver::wait(uint64_t number, std::optional<int64_t> patience_ms) {
   const Clock::time_point until =
-      patience_ms ? Clock::now() + std::chrono::milliseconds(*patience_ms)
+      patience_ms ? Clock::now() + at_most(*patience_ms)
                   : ledger_->with([&](Ledger& book) { return book.entries.at(number).patience; });
   // A killed or dropped driver has no engine any more; its ledger knows how everything ended.
   if (engine_) {
@@ -222,7 +239,7 @@ std::optional<json> Driver::item(uint64_t number, int64_t patience_ms) {
     return !entry.items.empty() || entry.ended;
   };
   if (engine_) {
-    engine_->wait_until(there, Clock::now() + std::chrono::milliseconds(patience_ms));
+    engine_->wait_until(there, Clock::now() + at_most(patience_ms));
   }
   std::optional<std::string> text;
   const host::Operation* operation = nullptr;

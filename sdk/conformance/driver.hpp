@@ -101,7 +101,8 @@ class Driver {
   Status until_ready();
   // All of it for a driver that knows nothing: load, configure, restore_done([]), ready.
   Status start(const LoadOptions& options = {});
-  // Ends the instance in good order, and the helper with it. Nothing when there is none.
+  // Ends the instance in good order, and the helper with it; what would never end (streams, waits)
+  // is cancelled before. Nothing when there is none.
   void drop();
   // SIGKILL and wait for the end. Requires process mode.
   void kill();
@@ -149,6 +150,8 @@ class Driver {
 
  private:
   Outcome outcome_of(uint64_t number);
+  // As long as asked, and not longer than the user of the kit is patient.
+  std::chrono::milliseconds at_most(int64_t patience_ms) const;
   void watch(const Outcome& outcome);
 
   const Plugin& plugin_;

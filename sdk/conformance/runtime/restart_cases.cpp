@@ -66,6 +66,7 @@ Status never_restarts(Run& run) {
   SKEP_TRY_ASSIGN(const std::string ended,
                   run_container(run, *driver, 0, "echo x >> /marks/runs; exit 1"));
   SKEP_TRY(run.ok(waited(*driver, ended)));
+  SKEP_TRY_ASSIGN(const json before, inspected(run, *driver, ended));
   SKEP_TRY_ASSIGN(const json request, container_request(run, 1, "true"));
   const std::string created = request.at("id");
   SKEP_TRY(run.ok(driver->call(runtime("create"), request)));
@@ -73,6 +74,8 @@ Status never_restarts(Run& run) {
   SKEP_TRY_ASSIGN(const json first, inspected(run, *driver, ended));
   SKEP_TRY(run.that(first.at("state") == "stopped" && first.value("exit_code", -1) == 1,
                     "the ended one stopped with code 1", shortened(first.dump())));
+  SKEP_TRY(run.that(first.at("started_at") == before.at("started_at"),
+                    "the one start at " + before.at("started_at").dump(), shortened(first.dump())));
   SKEP_TRY_ASSIGN(const json second, inspected(run, *driver, created));
   SKEP_TRY(run.that(second.at("state") == "created", "the created one created",
                     shortened(second.dump())));

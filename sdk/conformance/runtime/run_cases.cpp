@@ -9,6 +9,8 @@ namespace {
 
 constexpr int parallel_default = 50;
 constexpr int ended_badly = 42;
+constexpr int waiters = 100;
+constexpr int64_t cancel_answer_ms = 1'000;
 
 Status exit_code(Run& run) {
   SKEP_TRY(runtime_possible(run));
@@ -54,6 +56,29 @@ Status nulls(Run& run) {
   SKEP_TRY(run.ok(end));
   SKEP_TRY(run.that(end.member("exit_code") == ended_badly, "exit code 42", described(end), end));
   SKEP_TRY(run.ok(driver->call(runtime("stop"), {{"id", id}, {"grace_ms", nullptr}})));
+  return remove_container(run, *driver, id);
+}
+
+// More waits than a host has threads, and all of them ended by it.
+Status many_waits(Run& run) {
+  SKEP_TRY(runtime_possible(run));
+  SKEP_TRY_ASSIGN(Driver* const driver, run.started());
+  SKEP_TRY_ASSIGN(const std::string id, run_container(run, *driver, 0, "exec sleep 1000"));
+  std::vector<uint64_t> numbers;
+  for (int i = 0; i < waiters; ++i) {
+    numbers.push_back(driver->begin(runtime("wait"), {{"id", id}}));
+  }
+  SKEP_TRY(inspected(run, *driver, id));
+  for (const uint64_t number : numbers) driver->cancel(number);
+  for (const uint64_t number : numbers) {
+    const Outcome outcome = driver->wait(number, cancel_answer_ms);
+    SKEP_TRY(
+        run.that(outcome.answered, "an end within 1 s of the cancel", described(outcome), outcome));
+    SKEP_TRY(run.fails(outcome, {SKEP_E_CANCELLED}));
+  }
+  SKEP_TRY_ASSIGN(const json after, inspected(run, *driver, id));
+  SKEP_TRY(
+      run.that(after.at("state") == "running", "the container runs on", shortened(after.dump())));
   return remove_container(run, *driver, id);
 }
 
@@ -173,6 +198,10 @@ std::vector<Case> runtime_run_cases() {
        "an exit code reaches each waiter, early and late",
        {wait},
        exit_code},
+      {"runtime.wait.many",
+       "a hundred waits hold up nothing, and end when they are cancelled",
+       {wait, rule(14)},
+       many_waits},
       {"runtime.create.missing-image", "a missing image is told by name", {create}, missing_image},
       {"runtime.create.missing-program",
        "a missing program is told by name, and nothing is left",

@@ -230,15 +230,13 @@ inline Group balancer_group() {
 // Those that wait for a restart of the driver are run with it in a process of its own.
 inline Group network_group() {
   constexpr const char* all = "network.*";
-  return {"network.[cejlu]*,network.remove.*,network.traffic.*",
+  return {"network.check.*,network.[eju]*,network.l[ei]*,network.remove.*",
           {
               {"networks-endpoint-create-is-not-idempotent",
                {"network.life.repeated"},
                {"network.endpoint.other-arguments"}},
               {"networks-endpoint-takes-other-arguments", {"network.endpoint.other-arguments"}, {}},
-              {"networks-gives-an-address-twice",
-               {"network.endpoint.exhausted"},
-               {"network.traffic.*"}},
+              {"networks-gives-an-address-twice", {"network.endpoint.exhausted"}, {}},
               {"networks-exhausted-names-nothing", {"network.endpoint.exhausted"}, {}},
               {"networks-exhausted-is-internal", {"network.endpoint.exhausted"}, {}},
               {"networks-removes-with-endpoints", {"network.remove.endpoints"}, {}},
@@ -274,6 +272,87 @@ inline Group network_restart_group() {
               {"networks-never-sweeps",
                {"network.restart.forgotten-endpoint", "network.restart.forgotten-network"},
                {all},
+               Mode::process},
+          }};
+}
+
+inline Group stream_group() {
+  constexpr const char* events = "runtime.events.*";
+  return {
+      "runtime.events.*,runtime.fingerprint.*,runtime.cancel.streams,runtime.run.exit-"
+      "code",
+      {
+          {"containers-fingerprint-tells-nothing-at-first",
+           {"runtime.fingerprint.first", "runtime.cancel.streams"},
+           {}},
+          {"containers-emits-after-the-end", {"generic.seen.rule-15"}, {}},
+          {"containers-events-begin-without-a-gap",
+           {"runtime.events.order", "runtime.events.exit-code"},
+           {"runtime.cancel.streams"}},
+          {"containers-start-event-after-the-exit", {"runtime.events.order"}, {}},
+          {"containers-no-event-of-a-delete", {"runtime.events.order"}, {}},
+          {"containers-seq-stands-still", {"runtime.events.order"}, {}},
+          {"containers-exit-event-without-the-code", {"runtime.events.exit-code"}, {events}},
+          {"containers-an-end-before-the-wait-is-lost", {"runtime.run.exit-code"}, {}},
+      }};
+}
+
+inline Group cancel_group() {
+  return {"runtime.cancel.*,runtime.wait.many",
+          {
+              {"containers-streams-ignore-cancel",
+               {"runtime.cancel.streams"},
+               {"generic.seen.rule-24"}},
+              {"containers-wait-holds-its-thread", {"runtime.wait.many"}, {"generic.seen.rule-24"}},
+              {"containers-waits-ignore-cancel", {"runtime.wait.many"}, {"generic.seen.rule-24"}},
+          }};
+}
+
+inline Group container_group() {
+  return {
+      "runtime.create.*,runtime.life.*,runtime.start.*,runtime.stop.*,runtime.remove.*,"
+      "runtime.stats.*,runtime.run.exit-code",
+      {
+          {"containers-takes-any-image", {"runtime.create.missing-image"}, {}},
+          {"containers-takes-other-arguments", {"runtime.life.other-arguments"}, {}},
+          {"containers-create-is-not-idempotent", {"runtime.life.repeated"}, {"runtime.life.*"}},
+          {"containers-create-runs-it",
+           {"runtime.run.exit-code"},
+           {"runtime.create.missing-program"}},
+          {"containers-starts-again-after-the-end", {"runtime.start.after-the-end"}, {}},
+          {"containers-stop-ignores-the-grace",
+           {"runtime.stop.grace", "runtime.stop.kill"},
+           {"runtime.stop.*"}},
+          {"containers-stop-sends-its-own-signal", {"runtime.stop.signal"}, {}},
+          {"containers-removes-what-runs", {"runtime.remove.running"}, {}},
+          {"containers-stats-of-absent-ones-fail", {"runtime.stats.absent"}, {"runtime.life.*"}},
+      }};
+}
+
+inline Group left_over_group() {
+  return {"runtime.remove.running",
+          {{"containers-remove-leaves-its-processes", {"runtime.remove.running"}, {}}}};
+}
+
+inline Group container_restart_group() {
+  constexpr const char* more = "runtime.restart.*";
+  return {"runtime.restart.*,runtime.crash.start",
+          {
+              {"containers-restore-restarts",
+               {"runtime.restart.never-restarts"},
+               {more},
+               Mode::process},
+              {"containers-starts-a-second-after-a-crash",
+               {"runtime.crash.start"},
+               {more},
+               Mode::process},
+              {"containers-list-forgets-what-the-host-forgot",
+               {"runtime.restart.older-host"},
+               {more, "runtime.crash.*"},
+               Mode::process},
+              {"containers-restore-done-deletes-what-was-named",
+               {"runtime.restart.wait", "runtime.restart.stats"},
+               {more, "runtime.crash.*"},
                Mode::process},
           }};
 }
