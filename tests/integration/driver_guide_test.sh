@@ -8,7 +8,6 @@ for tool in cmake ninja python3 readelf patch gcc g++ clang-16 clang++-16; do
 done
 ((EUID == 0)) || skip "the playground needs root"
 
-build=${SKEP_BUILD:-$tree/out/build}
 guide=$tree/docs/drivers/README.md
 # Not in /tmp alone: its name becomes part of socket paths, which are short.
 scratch=$(mktemp -d /var/tmp/guide-XXXXXX)
@@ -17,8 +16,11 @@ export SKEP_PLAYGROUND_DIR=/var/tmp/my-playground
 trap 'playground down >&2; rm -rf "$scratch"' EXIT
 playground down >/dev/null
 
-cmake --install "$build" --prefix "$scratch/skep-sdk" --component sdk >"$scratch/install.log" ||
-  fail "the SDK can't be installed: $(tail -3 "$scratch/install.log")"
+# The first command is the only one that is given in the tree.
+get_sdk=$(sed -n '/^## 1\./,/^## 2\./ { /^```sh$/,/^```$/ { /^```/!p } }' "$guide")
+[[ $get_sdk == './dev sdk '* ]] || fail "section 1 of the guide begins with \"$get_sdk\""
+(cd "$tree" && HOME=$scratch bash -c "$get_sdk") >"$scratch/sdk.log" 2>&1 ||
+  fail "the SDK can't be had: $(tail -5 "$scratch/sdk.log")"
 follow() {
   env -u CC -u CXX -u CMAKE_PREFIX_PATH -u DOCKER_HOST -u SKEP_HOST -u SKEP_PLAYGROUND_DIR \
     python3 "$tree/tests/integration/driver_guide.py" "$guide" "$@"

@@ -7,7 +7,7 @@
 namespace skep::conformance {
 namespace {
 
-constexpr int parallel_default = 50;
+constexpr int parallel_default = 200;
 constexpr int ended_badly = 42;
 constexpr int waiters = 100;
 constexpr int64_t cancel_answer_ms = 1'000;
