@@ -2,7 +2,11 @@
 // Docker, each node has volumes of its own.
 //
 // Lists come from the agent's table; only making, removing and counting bytes wait for a driver.
+// `prune` removes what it can: what stays, or could not be counted, is told in `Warnings`, which
+// Docker's answer doesn't have and its clients don't read, and in the log.
 // SPDX-License-Identifier: Apache-2.0
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 
 #include "core/model/mounts.hpp"
@@ -28,25 +32,6 @@ docker_json::VolumeView view_of(const agent::Volume& volume) {
   return view;
 }
 
-Result<bool> truth_of(const std::string& name, const std::string& text) {
-  if (text == "true" || text == "1" || text == "True" || text == "t") return true;
-  if (text == "false" || text == "0" || text == "False" || text == "f") return false;
-  return fail(ErrorKind::invalid, "invalid filter '" + name + "=[" + text + "]'");
-}
-
-// The one truth value of a filter; absent when it isn't there.
-Result<std::optional<bool>> truth_filter(const Filters& filters, const std::string& name) {
-  std::optional<bool> wanted;
-  for (const std::string& text : filters.values(name)) {
-    SKEP_TRY_ASSIGN(const bool value, truth_of(name, text));
-    if (wanted && *wanted != value) {
-      return fail(ErrorKind::invalid, "invalid filter '" + name + "': true and false at once");
-    }
-    wanted = value;
-  }
-  return wanted;
-}
-
 asio::awaitable<Result<Response>> create(Context& context, const Request& request, Exchange&) {
   SKEP_CO_TRY_ASSIGN(docker_json::VolumeCreate asked,
                      docker_json::parse_volume_create(request.body));
@@ -62,7 +47,8 @@ asio::awaitable<Result<Response>> create(Context& context, const Request& reques
 asio::awaitable<Result<Response>> list(Context& context, const Request& request, Exchange&) {
   SKEP_CO_TRY_ASSIGN(const Filters filters,
                      Filters::parse(request, {"dangling", "driver", "label", "name"}));
-  SKEP_CO_TRY_ASSIGN(const std::optional<bool> dangling, truth_filter(filters, "dangling"));
+  SKEP_CO_TRY_ASSIGN(const std::optional<bool> dangling, filters.truth("dangling"));
+  const std::function<bool(std::string_view)> named = filters.pattern("name");
   docker_json::VolumeList found;
   for (const agent::Volume& volume : context.volumes.list()) {
     const bool listed = (!dangling || *dangling == volume.holders.empty()) &&
@@ -70,10 +56,7 @@ asio::awaitable<Result<Response>> list(Context& context, const Request& request,
                                        [&](const std::string& wanted) {
                                          return model::volume_driver_name(wanted) == volume.driver;
                                        }) &&
-                        filters.allows_label("label", volume.labels) &&
-                        filters.allows("name", [&](const std::string& wanted) {
-                          return volume.name.find(wanted) != std::string::npos;
-                        });
+                        filters.allows_label("label", volume.labels) && named(volume.name);
     if (listed) found.volumes.push_back(view_of(volume));
   }
   co_return Response::json(docker_json::volumes_to_json(found));
@@ -90,38 +73,76 @@ asio::awaitable<Result<Response>> remove(Context& context, const Request& reques
   co_return Response::empty(204);
 }
 
-// Docker's choice: nobody has it, it is local, and nothing was said about how to make it.
-bool may_be_pruned(const agent::Volume& volume) {
+// What `all` says: a boolean as Go reads them, once.
+Result<bool> takes_named(const Filters& filters, const Request& request) {
+  std::vector<std::string> given = filters.values("all");
+  const bool old = request.minor_version && *request.minor_version < kPruneSparesNamedSince;
+  if (old && std::find(given.begin(), given.end(), "true") == given.end()) given.push_back("true");
+  if (given.empty()) return false;
+  if (given.size() > 1) {
+    return fail(ErrorKind::invalid,
+                "invalid filter 'all=[" + joined(given) + "]': only one value is expected");
+  }
+  for (const std::string_view yes : {"1", "t", "T", "true", "TRUE", "True"}) {
+    if (given.front() == yes) return true;
+  }
+  for (const std::string_view no : {"0", "f", "F", "false", "FALSE", "False"}) {
+    if (given.front() == no) return false;
+  }
+  return fail(ErrorKind::invalid, "invalid filter 'all': strconv.ParseBool: parsing \"" +
+                                      given.front() + "\": invalid syntax");
+}
+
+// Docker's choice: nobody has it, it is local, nothing was said about how to make it, and nobody
+// named it unless all are to go.
+bool may_be_pruned(const agent::Volume& volume, const Filters& filters, bool named_too) {
+  const bool anonymous = volume.labels.contains(agent::kAnonymousVolumeLabel);
+  const bool spared = filters.has("label!") && filters.allows_label("label!", volume.labels);
   return volume.holders.empty() && volume.driver == model::kLocalVolumeDriver &&
-         volume.options.empty();
+         volume.options.empty() && (anonymous || named_too) && !spared &&
+         filters.allows_label("label", volume.labels);
+}
+
+struct Pruned {
+  std::vector<std::string> names;
+  uint64_t bytes = 0;
+  std::vector<std::string> warnings;
+};
+
+// One volume's trouble holds up no other.
+asio::awaitable<void> prune_one(Context& context, std::string name, Pruned& pruned) {
+  const Result<int64_t> used = co_await context.volumes.usage(name);
+  const Status gone = co_await context.volumes.remove(name, /*force=*/false);
+  if (!gone) {
+    // Taken into use, or removed by somebody else, since the list was made.
+    const bool passed_by =
+        gone.error().kind == ErrorKind::conflict || gone.error().kind == ErrorKind::not_found;
+    if (!passed_by) pruned.warnings.push_back(gone.error().message);
+    co_return;
+  }
+  if (!used) {
+    pruned.warnings.push_back("could not determine size of volume " + name + ": " +
+                              used.error().message);
+  }
+  if (used && *used > 0) pruned.bytes += static_cast<uint64_t>(*used);
+  pruned.names.push_back(std::move(name));
 }
 
 asio::awaitable<Result<Response>> prune(Context& context, const Request& request, Exchange&) {
   SKEP_CO_TRY_ASSIGN(const Filters filters, Filters::parse(request, {"all", "label", "label!"}));
-  SKEP_CO_TRY_ASSIGN(std::optional<bool> all, truth_filter(filters, "all"));
-  if (request.minor_version && *request.minor_version < kPruneSparesNamedSince) all = true;
-  std::vector<std::string> removed;
-  uint64_t bytes = 0;
+  SKEP_CO_TRY_ASSIGN(const bool named_too, takes_named(filters, request));
+  Pruned pruned;
   const std::vector<agent::Volume> volumes = context.volumes.list();
   for (const agent::Volume& volume : volumes) {
-    const bool anonymous = volume.labels.contains(agent::kAnonymousVolumeLabel);
-    const bool kept_by_label =
-        filters.has("label!") && filters.allows_label("label!", volume.labels);
-    if (!may_be_pruned(volume) || (!anonymous && !all.value_or(false)) || kept_by_label ||
-        !filters.allows_label("label", volume.labels)) {
-      continue;
-    }
-    const Result<int64_t> used = co_await context.volumes.usage(volume.name);
-    const Status gone = co_await context.volumes.remove(volume.name, /*force=*/false);
-    // Taken into use, or removed by somebody else, since the list was made.
-    const bool passed_by = !gone && (gone.error().kind == ErrorKind::conflict ||
-                                     gone.error().kind == ErrorKind::not_found);
-    if (passed_by) continue;
-    SKEP_CO_TRY(gone);
-    removed.push_back(volume.name);
-    if (used && *used > 0) bytes += static_cast<uint64_t>(*used);
+    if (!may_be_pruned(volume, filters, named_too)) continue;
+    co_await prune_one(context, volume.name, pruned);
   }
-  co_return Response::json(docker_json::pruned_volumes_to_json(removed, bytes));
+  for (const std::string& warning : pruned.warnings) spdlog::warn("volume prune: {}", warning);
+  model::Labels attributes;
+  attributes["reclaimed"] = std::to_string(pruned.bytes);
+  context.events.tell("volume", "prune", "", std::move(attributes));
+  co_return Response::json(
+      docker_json::pruned_volumes_to_json(pruned.names, pruned.bytes, pruned.warnings));
 }
 
 }  // namespace
@@ -131,8 +152,8 @@ std::span<const Route> volume_routes() {
       {"POST", "/volumes/create", &create},
       {"POST", "/volumes/prune", &prune},
       {"GET", "/volumes", &list},
-      {"GET", "/volumes/{name}", &inspect},
-      {"DELETE", "/volumes/{name}", &remove},
+      {"GET", "/volumes/{name...}", &inspect},
+      {"DELETE", "/volumes/{name...}", &remove},
   };
   return routes;
 }

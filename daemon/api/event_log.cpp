@@ -81,6 +81,12 @@ void EventLog::add(Event event) {
   }
 }
 
+void EventLog::tell(std::string type, std::string action, std::string id,
+                    model::Labels attributes) {
+  add(Event{std::move(type), std::move(action), std::move(id), std::move(attributes), "local",
+            now_()});
+}
+
 void EventLog::end_readers() {
   for (Reader* reader : readers_) {
     reader->ended_ = true;

@@ -60,6 +60,9 @@ class EventLog {
     bool ended_ = false;
   };
 
+  // What a handler did, which no agent and no manager tells of: an event of this node, now.
+  void tell(std::string type, std::string action, std::string id, model::Labels attributes);
+
   // Oldest first.
   const std::deque<std::shared_ptr<const Event>>& kept() const { return kept_; }
   size_t readers() const { return readers_.size(); }

@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/api/filters.hpp"
 
+#include <re2/re2.h>
+
 #include <algorithm>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 namespace skep::api {
@@ -26,7 +29,7 @@ Result<Filters> Filters::parse(const Request& request,
   for (const auto& item : json.items()) {
     const std::string& name = item.key();
     if (std::find(known.begin(), known.end(), name) == known.end()) {
-      return fail(ErrorKind::invalid, "Invalid filter '" + name + "'");
+      return fail(ErrorKind::invalid, "invalid filter '" + name + "'");
     }
     std::vector<std::string>& values = filters.values_[name];
     if (item.value().is_object()) {
@@ -69,6 +72,39 @@ bool Filters::allows_prefix(std::string_view name, std::string_view value) const
   return allows(name, [&](const std::string& wanted) { return value.starts_with(wanted); });
 }
 
+std::function<bool(std::string_view)> Filters::pattern(std::string_view name) const {
+  if (!has(name)) return [](std::string_view) { return true; };
+  RE2::Options quiet;
+  quiet.set_log_errors(false);
+  auto expressions = std::make_shared<std::vector<std::unique_ptr<const RE2>>>();
+  for (const std::string& value : values(name)) {
+    auto expression = std::make_unique<const RE2>(value, quiet);
+    if (expression->ok()) expressions->push_back(std::move(expression));
+  }
+  return [texts = values(name), expressions](std::string_view value) {
+    return std::find(texts.begin(), texts.end(), value) != texts.end() ||
+           std::any_of(expressions->begin(), expressions->end(), [&](const auto& expression) {
+             const re2::StringPiece piece(value.data(), value.size());
+             return RE2::PartialMatch(piece, *expression);
+           });
+  };
+}
+
+Result<std::optional<bool>> Filters::truth(std::string_view name) const {
+  const std::vector<std::string>& given = values(name);
+  if (given.empty()) return std::optional<bool>();
+  const auto says = [&](const char* digit, const char* word) {
+    return std::any_of(given.begin(), given.end(),
+                       [&](const std::string& text) { return text == digit || text == word; });
+  };
+  const bool yes = says("1", "true");
+  if (yes == says("0", "false")) {
+    return fail(ErrorKind::invalid,
+                "invalid filter '" + std::string(name) + "=[" + joined(given) + "]'");
+  }
+  return std::optional<bool>(yes);
+}
+
 bool Filters::allows_label(std::string_view name, const model::Labels& labels) const {
   return std::ranges::all_of(values(name), [&](const std::string& wanted) {
     const size_t equal = wanted.find('=');
@@ -76,6 +112,12 @@ bool Filters::allows_label(std::string_view name, const model::Labels& labels) c
     if (found == labels.end()) return false;
     return equal == std::string::npos || found->second == wanted.substr(equal + 1);
   });
+}
+
+std::string joined(const std::vector<std::string>& values) {
+  std::string text;
+  for (const std::string& value : values) text += (text.empty() ? "" : " ") + value;
+  return text;
 }
 
 }  // namespace skep::api

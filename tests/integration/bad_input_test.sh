@@ -103,7 +103,7 @@ services() {
   bad 1 400 . POST /services/create '{"Name":"other","TaskTemplate":{"ContainerSpec":{"Image":7}}}'
   bad 1 400 . POST /services/create "$(printf '{"a":%.0s' {1..20000})"
   bad 1 400 "filter" GET '/services?filters=nonsense'
-  bad 1 400 "Invalid filter 'colour'" GET '/services?filters=%7B%22colour%22:%5B%22red%22%5D%7D'
+  bad 1 400 "invalid filter 'colour'" GET '/services?filters=%7B%22colour%22:%5B%22red%22%5D%7D'
   bad 1 400 'too new' GET /v9.99/info
 
   # 100 MB: refused with a sentence, and the daemon did not keep it.

@@ -64,8 +64,8 @@ by_hand() {
   expect "$(docker_at 1 volume inspect data | jq -cS .)" eval "at 1 volume inspect data | jq -cS ."
 
   refused "invalid filter 'dangling=[maybe]'" docker_at 1 volume ls --filter dangling=maybe
-  refused "'dangling': true and false at once" at 1 volume ls -f dangling=1 -f dangling=0
-  refused "nvalid filter 'size'" docker_at 1 volume ls --filter size=1
+  refused "invalid filter 'dangling=[0 1]'" at 1 volume ls -f dangling=1 -f dangling=0
+  refused "invalid filter 'size'" docker_at 1 volume ls --filter size=1
   refused 'get nothing: no such volume' docker_at 1 volume rm nothing
   refused 'get nothing: no such volume' at 1 volume rm nothing
   refused 'no such volume' docker_at 1 volume inspect nothing

@@ -223,8 +223,9 @@ struct VolumeCreate {
 std::string volume_create_to_json(const VolumeCreate& request);
 Result<VolumeCreate> parse_volume_create(std::string_view json);
 
-// Answer of POST /volumes/prune.
-std::string pruned_volumes_to_json(const std::vector<std::string>& names, uint64_t bytes);
+// Answer of POST /volumes/prune. `warnings` are ours, shown when there are any; Docker has none.
+std::string pruned_volumes_to_json(const std::vector<std::string>& names, uint64_t bytes,
+                                   const std::vector<std::string>& warnings = {});
 
 // --- small answers
 

@@ -157,9 +157,12 @@ Result<VolumeCreate> parse_volume_create(std::string_view text) {
   return request;
 }
 
-std::string pruned_volumes_to_json(const std::vector<std::string>& names, uint64_t bytes) {
-  return document_text(Json{{"VolumesDeleted", Codec<std::vector<std::string>>::print(names)},
-                            {"SpaceReclaimed", bytes}});
+std::string pruned_volumes_to_json(const std::vector<std::string>& names, uint64_t bytes,
+                                   const std::vector<std::string>& warnings) {
+  Json answer = {{"VolumesDeleted", Codec<std::vector<std::string>>::print(names)},
+                 {"SpaceReclaimed", bytes}};
+  if (!warnings.empty()) answer["Warnings"] = Codec<std::vector<std::string>>::print(warnings);
+  return document_text(answer);
 }
 
 }  // namespace skep::docker_json
