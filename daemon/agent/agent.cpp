@@ -24,6 +24,7 @@
 #include "daemon/agent/node_containers.hpp"
 #include "daemon/agent/node_description.hpp"
 #include "daemon/agent/node_volumes.hpp"
+#include "daemon/agent/path_looks.hpp"
 #include "daemon/agent/signal.hpp"
 #include "daemon/agent/task_controller.hpp"
 
@@ -60,6 +61,7 @@ class Agent::Core {
         options_(std::move(options)),
         report_(std::move(report)),
         namespaces_(options_.run_dir + "/netns"),
+        paths_(loop),
         table_(loop, options_.clock),
         runtime_back_(loop),
         tasks_changed_(loop),
@@ -113,6 +115,7 @@ class Agent::Core {
   std::unique_ptr<AgentDb> db_;
   NetworkNamespaces namespaces_;
   BlockingWork disk_;
+  PathLooks paths_;
   ContainerTable table_;
   Signal runtime_back_;
   Signal tasks_changed_;
@@ -146,7 +149,7 @@ asio::awaitable<Status> Agent::Core::start() {
       std::make_unique<NodeVolumes>(loop_, volume_drivers_, *db_, disk_, table_, options_, group_);
   SKEP_CO_TRY(volumes_->load());
   around_.emplace(TaskSurroundings{loop_, options_, runtime_, *network_, *volumes_, namespaces_,
-                                   disk_, *db_, table_, group_, runtime_back_,
+                                   disk_, paths_, *db_, table_, group_, runtime_back_,
                                    [this] { return runtime_news_.trouble; },
                                    [this](TaskReport report) { collect(report); }});
   containers_ = std::make_unique<NodeContainers>(loop_, runtime_, *network_, table_, options_,

@@ -3,7 +3,8 @@
 //
 // With one thread the pieces run one after the other, in the order they were given. They must not
 // touch anything of the loop; what they need goes into the function by value. Whoever waits, waits
-// to the end, cancelled or not: nothing of a coroutine is ever touched from another thread.
+// to the end, cancelled or not: nothing of a coroutine is ever touched from another thread. So
+// nothing that may never end goes in here; for paths that users named there is path_looks.hpp.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <filesystem>
 #include <functional>
 #include <tuple>
 #include <utility>
@@ -239,23 +238,18 @@ asio::awaitable<Result<std::vector<drivers::ContainerMount>>> TaskController::mo
 }
 
 asio::awaitable<Status> TaskController::check_sources() {
-  std::vector<std::string> sources;
-  for (const model::Mount& mount : stored_.assigned.spec->container.mounts) {
-    if (mount.type == model::MountType::bind) sources.push_back(mount.source);
+  // A share of it, not a reference, as in pull().
+  const std::shared_ptr<const model::TaskSpec> spec = stored_.assigned.spec;
+  for (const model::Mount& mount : spec->container.mounts) {
+    if (mount.type != model::MountType::bind) continue;
+    const Result<bool> there = co_await around_.paths.exists(mount.source);
+    if (!there) co_return fail(there.error().within("bind source path " + mount.source));
+    if (*there) continue;
+    co_return fail(
+        ErrorKind::invalid,
+        "invalid mount config for type \"bind\": bind source path does not exist: " + mount.source);
   }
-  if (sources.empty()) co_return Status();
-  // Not on the loop: a path may be on a server that doesn't answer.
-  std::function<Status()> look = [sources]() -> Status {
-    for (const std::string& source : sources) {
-      std::error_code error;
-      if (std::filesystem::exists(source, error)) continue;
-      return fail(
-          ErrorKind::invalid,
-          "invalid mount config for type \"bind\": bind source path does not exist: " + source);
-    }
-    return {};
-  };
-  co_return co_await around_.disk.run(std::move(look));
+  co_return Status();
 }
 
 Container TaskController::shown_container() const {

@@ -35,6 +35,7 @@
 #include "daemon/agent/network_namespace.hpp"
 #include "daemon/agent/node_volumes.hpp"
 #include "daemon/agent/options.hpp"
+#include "daemon/agent/path_looks.hpp"
 #include "daemon/agent/signal.hpp"
 #include "daemon/drivers/runtime_driver.hpp"
 
@@ -48,7 +49,8 @@ struct TaskSurroundings {
   LocalNetwork& network;
   NodeVolumes& volumes;
   NetworkNamespaces& namespaces;
-  BlockingWork& disk;
+  BlockingWork& disk;  // of this node's own folders; users' paths are looked at by `paths`
+  PathLooks& paths;
   AgentDb& db;
   ContainerTable& table;
   CoroutineGroup& background;
