@@ -272,6 +272,14 @@ void Driver::listen(int64_t for_ms) {
   }
 }
 
+std::vector<Observation> Driver::misdeeds() const {
+  std::vector<Observation> all;
+  for (Ledger* const ledger : ledgers_) {
+    ledger->with([&](Ledger& book) { all.insert(all.end(), book.seen.begin(), book.seen.end()); });
+  }
+  return all;
+}
+
 std::vector<LogLine> Driver::log() const {
   if (ledger_ == nullptr) return {};
   return ledger_->with([](Ledger& book) { return book.lines; });

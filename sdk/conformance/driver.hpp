@@ -139,6 +139,8 @@ class Driver {
   void listen(int64_t for_ms);
 
   // ---- what it said
+  // What it said that no host may hear, so far; the watches are told of it too.
+  std::vector<Observation> misdeeds() const;
   std::vector<LogLine> log() const;  // and standard error, as lines of level info
   std::map<std::string, int64_t> metrics() const;
   void set_log_level(int32_t level);

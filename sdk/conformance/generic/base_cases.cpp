@@ -124,7 +124,7 @@ Status nothing_is_thrown(Run& run) {
   if ((plugin->flags & SKEP_PLUGIN_PROCESS_ONLY) != 0) {
     return run.skip("the driver is never loaded into the host's process");
   }
-  auto* const host = new RawHost;  // a driver may call it late
+  auto* const host = new RawHost(run.plugin());  // a driver may call it late
   const skep_instance* const instance = plugin->create(host->table());
   SKEP_TRY(run.that(instance != nullptr, "an instance", "NULL"));
   for (const host::Interface& interface : host::interfaces()) {
@@ -139,9 +139,10 @@ Status nothing_is_thrown(Run& run) {
         }
         skep_op* const op = host->open();
         std::string thrown;
+        bool answered = true;
         try {
           const skep_status status = function(instance->self, op, {request.data(), request.size()});
-          if (status == SKEP_PENDING) static_cast<void>(host->wait(op));
+          if (status == SKEP_PENDING) answered = host->wait(op).has_value();
         } catch (const std::exception& error) {
           thrown = error.what();
         } catch (...) {
@@ -150,6 +151,10 @@ Status nothing_is_thrown(Run& run) {
         SKEP_TRY(run.that(
             thrown.empty(), "no exception",
             fmt::format("{} with {} threw {}", operation.name, shortened(request), thrown)));
+        // Nor are all the others waited for after one that never ends.
+        SKEP_TRY(run.that(answered, "an end of each operation",
+                          fmt::format("{} with {} had none within {} ms", operation.name,
+                                      shortened(request), host->patience().count())));
       }
     }
   }
@@ -179,7 +184,7 @@ std::vector<Case> base_cases() {
        orderly_end},
       {"generic.base.no-exception",
        "no exception comes out of a call",
-       {rule(21)},
+       {rule(21), rule(30)},
        nothing_is_thrown},
   };
   for (const Mutation mutation : mutations()) {

@@ -115,7 +115,7 @@ Status grew(Run& run, const Use& before, const Use& after, int count, int64_t me
 
 Status instances_leave_nothing(Run& run) {
   SKEP_TRY_ASSIGN(const skep_plugin* const plugin, open_raw(run.plugin()));
-  auto* const host = new RawHost;  // a driver may call it late
+  auto* const host = new RawHost(run.plugin());  // a driver may call it late
   Use before;
   for (int i = 0; i < instances + instances_to_warm_up; ++i) {
     if (i == instances_to_warm_up) before = Use{};
@@ -139,7 +139,7 @@ Status configured_instances_leave_nothing(Run& run) {
                      {"plugin_dir", "/"},
                      {"node", "conformance"}};
   folders.drop();
-  auto* const host = new RawHost;
+  auto* const host = new RawHost(run.plugin());
   Use before;
   for (int i = 0; i < configured + configured_to_warm_up; ++i) {
     if (i == configured_to_warm_up) before = Use{};

@@ -5,13 +5,13 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
-#include <chrono>
+#include <algorithm>
 #include <cstring>
 
 namespace skep::conformance {
 namespace {
 
-constexpr auto patience = std::chrono::seconds(10);
+constexpr std::chrono::milliseconds patience_max = std::chrono::seconds(10);
 
 std::string_view text(skep_str string) {
   return string.ptr == nullptr ? std::string_view() : std::string_view(string.ptr, string.len);
@@ -34,7 +34,10 @@ Result<const skep_plugin*> open_raw(const Plugin& plugin) {
   return descriptor;
 }
 
-RawHost::RawHost() {
+RawHost::RawHost(const Plugin& plugin)
+    : patience_(plugin.patience_ms > 0
+                    ? std::min(patience_max, std::chrono::milliseconds(plugin.patience_ms))
+                    : patience_max) {
   table_.struct_size = sizeof table_;
   table_.abi_major = SKEP_ABI_MAJOR;
   table_.abi_minor = SKEP_ABI_MINOR;
@@ -66,7 +69,7 @@ skep_op* RawHost::open() {
 std::optional<RawHost::End> RawHost::wait(skep_op* op) {
   std::unique_lock lock(mutex_);
   const auto ended = [&] { return ends_.contains(number_of(op)); };
-  if (!changed_.wait_for(lock, patience, ended)) return std::nullopt;
+  if (!changed_.wait_for(lock, patience_, ended)) return std::nullopt;
   return ends_.at(number_of(op));
 }
 

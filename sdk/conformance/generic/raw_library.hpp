@@ -6,6 +6,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -27,7 +28,8 @@ Result<const skep_plugin*> open_raw(const Plugin& plugin);
 // process. [any thread]
 class RawHost {
  public:
-  RawHost();
+  // As patient as the user of the kit, and no more than 10 s.
+  explicit RawHost(const Plugin& plugin);
   RawHost(const RawHost&) = delete;
   RawHost& operator=(const RawHost&) = delete;
 
@@ -39,10 +41,13 @@ class RawHost {
     std::string error;
     int count = 0;
   };
-  // Waits until the operation has ended; nothing after 10 s.
+  // Waits until the operation has ended; nothing when the patience is over.
   std::optional<End> wait(skep_op* op);
 
+  std::chrono::milliseconds patience() const { return patience_; }
+
  private:
+  const std::chrono::milliseconds patience_;
   skep_host table_{};
   std::mutex mutex_;
   std::condition_variable changed_;

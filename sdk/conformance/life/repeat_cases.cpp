@@ -102,7 +102,11 @@ Status silent_after_the_end(Run& run) {
   SKEP_TRY_ASSIGN(Walk walk, Walk::begin(run, driver, 0));
   for (size_t i = 0; i < walk.steps().size(); ++i) SKEP_TRY(run.ok(walk.take(driver, i)));
   driver.drop();
-  driver.listen(listen_ms);  // what comes is seen by the watches
+  driver.listen(listen_ms);
+  for (const Observation& one : driver.misdeeds()) {
+    SKEP_TRY(run.that(one.rule != 11 && one.rule != 15, "one end of each operation, then silence",
+                      one.text));
+  }
   return {};
 }
 

@@ -151,6 +151,7 @@ TEST_CASE("mistakes with requests and errors are caught", "[requests]") {
 }
 TEST_CASE("mistakes with completion and replies are caught", "[completion]") {
   check_group(completion_group());
+  check_group(silence_group());
 }
 TEST_CASE("mistakes in an object's life are caught", "[life]") {
   check_group(life_group());
@@ -212,9 +213,9 @@ TEST_CASE("every fake has its row, and every row its fake", "[rows]") {
   std::set<std::string> rows{"volumes-nothing", "balancer-nothing", "networks-nothing",
                              "containers-nothing"};
   for (const Group& some :
-       {loading_group(), base_group(), request_group(), completion_group(), life_group(),
-        restart_group(), volume_group(), create_group(), balancer_group(), network_group(),
-        network_restart_group(), stream_group(), cancel_group(), container_group(),
+       {loading_group(), base_group(), request_group(), completion_group(), silence_group(),
+        life_group(), restart_group(), volume_group(), create_group(), balancer_group(),
+        network_group(), network_restart_group(), stream_group(), cancel_group(), container_group(),
         left_over_group(), container_restart_group()}) {
     for (const Row& row : some.rows) CHECK(rows.insert(row.fake).second);
   }
