@@ -75,9 +75,11 @@ Result<int> inspect(const Options& options, const Words& names, const Session& s
 
 void add_inspect_of(Command parent, std::string_view kind_word, const Session& session) {
   const std::string kind(kind_word);
-  const Command command =
-      parent.command("inspect", "Display detailed information on one or more " + kind + "s",
-                     {.usage = "NAME|ID [NAME|ID...]", .min = 1, .max = Positionals::kAnyNumber});
+  std::string word = kind;
+  for (char& c : word) c = static_cast<char>(c - 32);
+  const Command command = parent.command(
+      "inspect", "Display detailed information on one or more " + kind + "s",
+      {.usage = word + " [" + word + "...]", .min = 1, .max = Positionals::kAnyNumber});
   Options& options = command.own<Options>();
   options.type = kind;
   command.text("-f,--format", options.format, "string", "Format output: 'json' or a Go template");

@@ -19,22 +19,35 @@ tl::unexpected<Error> invalid_value(const std::string& key, const std::string& v
   return fail(ErrorKind::invalid, "invalid value for " + key + ": " + value);
 }
 
+std::string lowered(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return text;
+}
+
 Result<std::vector<std::string>> fields_of(const std::string& text) {
   std::vector<std::string> fields(1);
   bool quoted = false;
+  bool begun = false;  // this field has had a character, if only a quote
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     std::string& field = fields.back();
-    if (quoted && c == '"' && i + 1 < text.size() && text[i + 1] == '"') {
+    const bool last = i + 1 == text.size();
+    if (quoted && c == '"' && !last && text[i + 1] == '"') {
       field += '"';
       ++i;
-    } else if (c == '"' && (quoted || field.empty())) {
+    } else if (c == '"' && ((quoted && (last || text[i + 1] == ',')) || (!quoted && !begun))) {
       quoted = !quoted;
+    } else if (c == '"') {
+      return fail(ErrorKind::invalid, "a quote stands in the middle of a field in '" + text + "'");
     } else if (c == ',' && !quoted) {
       fields.emplace_back();
+      begun = false;
+      continue;
     } else {
       field += c;
     }
+    begun = true;
   }
   if (quoted) return fail(ErrorKind::invalid, "a quote is not closed in '" + text + "'");
   return fields;
@@ -57,7 +70,9 @@ class MountFields {
  private:
   Status take_common(const std::string& key, const std::string& value, bool& taken);
   Status take_volume(const std::string& key, const std::string& value, bool& taken);
+  Status take_bind(const std::string& key, const std::string& value, bool& taken);
   Status take_other(const std::string& key, const std::string& value, bool& taken);
+  Status check_recursion() const;
   Status put_flag(Json& into, const std::string& key, const std::string& value);
   void put_pair(Json& into, const std::string& pair);
 
@@ -65,6 +80,7 @@ class MountFields {
   Json volume_;
   Json bind_;
   Json tmpfs_;
+  Json image_;
 };
 
 Status MountFields::put_flag(Json& into, const std::string& key, const std::string& value) {
@@ -76,16 +92,15 @@ Status MountFields::put_flag(Json& into, const std::string& key, const std::stri
 
 void MountFields::put_pair(Json& into, const std::string& pair) {
   const size_t equals = std::min(pair.find('='), pair.size());
+  if (into.is_null()) into = Json::object();
+  if (equals == 0) return;  // without a key it is nothing, as with Docker
   into[pair.substr(0, equals)] = equals < pair.size() ? pair.substr(equals + 1) : "";
 }
 
 Status MountFields::take_common(const std::string& key, const std::string& value, bool& taken) {
   taken = true;
   if (key == "type") {
-    std::string type = value;
-    std::transform(type.begin(), type.end(), type.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    mount_["Type"] = type;
+    mount_["Type"] = lowered(value);
   } else if (key == "source" || key == "src") {
     mount_["Source"] = value;
     if (value == "." || value.starts_with("./")) {
@@ -97,7 +112,7 @@ Status MountFields::take_common(const std::string& key, const std::string& value
   } else if (key == "readonly" || key == "ro") {
     return put_flag(mount_["ReadOnly"], key, value);
   } else if (key == "consistency") {
-    mount_["Consistency"] = value;
+    mount_["Consistency"] = lowered(value);
   } else {
     taken = false;
   }
@@ -122,17 +137,34 @@ Status MountFields::take_volume(const std::string& key, const std::string& value
   return {};
 }
 
-Status MountFields::take_other(const std::string& key, const std::string& value, bool& taken) {
+Status MountFields::take_bind(const std::string& key, const std::string& value, bool& taken) {
   taken = true;
   if (key == "bind-propagation") {
-    bind_["Propagation"] = value;
+    bind_["Propagation"] = lowered(value);
   } else if (key == "bind-nonrecursive") {
     return put_flag(bind_["NonRecursive"], key, value);
   } else if (key == "bind-recursive") {
-    if (value == "disabled") bind_["NonRecursive"] = true;
-    if (value == "writable") bind_["ReadOnlyNonRecursive"] = true;
-    if (value == "readonly") bind_["ReadOnlyForceRecursive"] = true;
-    if (value != "enabled" && bind_.is_null()) return invalid_value(key, value);
+    if (value == "disabled") {
+      bind_["NonRecursive"] = true;
+    } else if (value == "writable") {
+      bind_["ReadOnlyNonRecursive"] = true;
+    } else if (value == "readonly") {
+      bind_["ReadOnlyForceRecursive"] = true;
+    } else if (value != "enabled") {
+      return fail(ErrorKind::invalid,
+                  "invalid value for bind-recursive: " + value +
+                      R"( (must be "enabled", "disabled", "writable", or "readonly"))");
+    }
+  } else {
+    taken = false;
+  }
+  return {};
+}
+
+Status MountFields::take_other(const std::string& key, const std::string& value, bool& taken) {
+  taken = true;
+  if (key == "image-subpath") {
+    image_["Subpath"] = value;
   } else if (key == "tmpfs-size") {
     const Result<int64_t> bytes = parse_bytes(value);
     if (!bytes) return invalid_value(key, value);
@@ -153,7 +185,7 @@ Status MountFields::take_other(const std::string& key, const std::string& value,
 
 Status MountFields::take(const std::string& field) {
   const size_t equals = field.find('=');
-  const std::string key = field.substr(0, equals);
+  const std::string key = lowered(field.substr(0, equals));
   std::string value = equals == std::string::npos ? "" : field.substr(equals + 1);
   if (equals == std::string::npos) {
     const bool flag =
@@ -166,9 +198,27 @@ Status MountFields::take(const std::string& field) {
   bool taken = false;
   SKEP_TRY(take_common(key, value, taken));
   if (!taken) SKEP_TRY(take_volume(key, value, taken));
+  if (!taken) SKEP_TRY(take_bind(key, value, taken));
   if (!taken) SKEP_TRY(take_other(key, value, taken));
   if (taken) return {};
   return fail(ErrorKind::invalid, "unexpected key '" + key + "' in '" + field + "'");
+}
+
+// Docker asks for the other options that these two need only when all were read.
+Status MountFields::check_recursion() const {
+  const auto needs = [&](const char* option, const char* other) {
+    return fail(ErrorKind::invalid, std::string("option 'bind-recursive=") + option +
+                                        "' requires '" + other +
+                                        "' to be specified in conjunction");
+  };
+  const bool read_only = mount_.value("ReadOnly", false);
+  if (bind_.contains("ReadOnlyNonRecursive") && !read_only) return needs("writable", "readonly");
+  if (!bind_.contains("ReadOnlyForceRecursive")) return {};
+  if (!read_only) return needs("readonly", "readonly");
+  if (text_at(bind_, "/Propagation") != "rprivate") {
+    return needs("readonly", "bind-propagation=rprivate");
+  }
+  return {};
 }
 
 Result<Json> MountFields::finish() {
@@ -181,10 +231,13 @@ Result<Json> MountFields::finish() {
   };
   if (!volume_.is_null() && type != "volume") return mixed("volume");
   if (!bind_.is_null() && type != "bind") return mixed("bind");
+  if (!image_.is_null() && type != "image") return mixed("image");
   if (!tmpfs_.is_null() && type != "tmpfs") return mixed("tmpfs");
+  SKEP_TRY(check_recursion());
   if (!volume_.is_null()) mount_["VolumeOptions"] = volume_;
   if (!bind_.is_null()) mount_["BindOptions"] = bind_;
   if (!tmpfs_.is_null()) mount_["TmpfsOptions"] = tmpfs_;
+  if (!image_.is_null()) mount_["ImageOptions"] = image_;
   return mount_;
 }
 

@@ -1,7 +1,8 @@
 // The grammar of `--mount`: comma-separated key=value pairs, as Docker's command takes them.
 //
 // The whole is one record of comma-separated values: a field in double quotes may hold commas
-// ("volume-opt=o=addr=10.0.0.1,rw"), and a doubled quote in it is one quote. Pure.
+// ("volume-opt=o=addr=10.0.0.1,rw"), and a doubled quote in it is one quote. Keys, and values that
+// are words of Docker's, may be written in capitals. Pure.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 

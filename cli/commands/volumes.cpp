@@ -24,33 +24,60 @@ Json object_of(const Words& pairs) {
   return object;
 }
 
-// Options of docker's for volumes of the cluster.
+// Options of docker's for volumes of the cluster. They are shown and taken, so that what is refused
+// is the volume and not a word.
 struct ClusterOption {
   const char* name;
-  std::optional<std::string> value;
+  const char* kind;
+  const char* about;
+  Words values;
 };
 
 struct CreateOptions {
   std::optional<std::string> driver;
   Words labels;
   Words options;
-  std::array<ClusterOption, 10> cluster = {{{"--availability", {}},
-                                            {"--group", {}},
-                                            {"--limit-bytes", {}},
-                                            {"--required-bytes", {}},
-                                            {"--scope", {}},
-                                            {"--secret", {}},
-                                            {"--sharing", {}},
-                                            {"--topology-preferred", {}},
-                                            {"--topology-required", {}},
-                                            {"--type", {}}}};
+  std::array<ClusterOption, 10> cluster = {
+      {{"--availability",
+        "string",
+        "Cluster Volume availability (\"active\", \"pause\", \"drain\")",
+        {}},
+       {"--group", "string", "Cluster Volume group", {}},
+       {"--limit-bytes", "bytes", "Maximum size of the Cluster Volume in bytes", {}},
+       {"--required-bytes", "bytes", "Minimum size of the Cluster Volume in bytes", {}},
+       {"--scope", "string", "Cluster Volume access scope (\"single\", \"multi\")", {}},
+       {"--secret", "map", "Cluster Volume secrets", {}},
+       {"--sharing",
+        "string",
+        "Cluster Volume access sharing (\"none\", \"readonly\", \"onewriter\", \"all\")",
+        {}},
+       {"--topology-preferred",
+        "list",
+        "A topology that the Cluster Volume would be preferred in",
+        {}},
+       {"--topology-required",
+        "list",
+        "A topology that the Cluster Volume must be accessible from",
+        {}},
+       {"--type", "string", "Cluster Volume access type (\"mount\", \"block\")", {}}}};
 };
+
+// The help text of what isn't built.
+std::string not_built(const char* about) {
+  return std::string(about) + "; not implemented yet";
+}
 
 Result<int> create(const CreateOptions& options, const Words& names, const Session& session) {
   for (const ClusterOption& option : options.cluster) {
-    if (!option.value) continue;
+    if (option.values.empty()) continue;
     return fail(ErrorKind::unimplemented,
                 std::string("not implemented yet: cluster volumes (") + option.name + ")");
+  }
+  for (const std::string& label : options.labels) {
+    if (!label.starts_with('=')) continue;
+    return fail(ErrorKind::invalid, "invalid argument \"" + label +
+                                        "\" for \"--label\" flag: invalid label '" + label +
+                                        "': empty name");
   }
   SKEP_TRY_ASSIGN(const Daemon daemon, session.daemon());
   Json request = {{"Name", names.empty() ? "" : names[0]},
@@ -71,11 +98,15 @@ std::string labels_text(const Json& labels) {
 }
 
 struct ListOptions {
+  bool cluster = false;
   ListingOptions listing;
   Words filters;
 };
 
 Result<int> list(const ListOptions& options, const Session& session) {
+  if (options.cluster) {
+    return fail(ErrorKind::unimplemented, "not implemented yet: cluster volumes (--cluster)");
+  }
   SKEP_TRY_ASSIGN(const std::string filters, filters_value(options.filters));
   SKEP_TRY_ASSIGN(const Daemon daemon, session.daemon());
   SKEP_TRY_ASSIGN(Json answer, daemon.get("/volumes?filters=" + filters));
@@ -133,12 +164,19 @@ struct PruneOptions {
 
 Result<int> prune(const PruneOptions& options, const Session& session) {
   Words filters = options.filters;
-  if (options.all) filters.push_back("all=1");
+  const bool says_all = std::any_of(filters.begin(), filters.end(), [](const std::string& filter) {
+    return filter.starts_with("all=");
+  });
+  if (options.all && says_all) {
+    return fail(ErrorKind::invalid,
+                "conflicting options: cannot specify both --all and --filter all=1");
+  }
+  if (options.all) filters.push_back("all=true");
   SKEP_TRY_ASSIGN(const std::string value, filters_value(filters));
-  const char* warning =
+  const char* question =
       options.all ? "This will remove all local volumes not used by at least one container."
                   : "This will remove anonymous local volumes not used by at least one container.";
-  if (!options.force && !confirmed(warning)) {
+  if (!options.force && !confirmed(question)) {
     return fail(ErrorKind::cancelled, "volume prune has been cancelled");
   }
   SKEP_TRY_ASSIGN(const Daemon daemon, session.daemon());
@@ -148,6 +186,10 @@ Result<int> prune(const PruneOptions& options, const Session& session) {
     std::printf("Deleted Volumes:\n");
     for (const Json& name : deleted) std::printf("%s\n", name.get<std::string>().c_str());
     std::printf("\n");
+  }
+  for (const Json& warning : array_at(report, "/Warnings")) {
+    if (!warning.is_string()) continue;
+    std::fprintf(stderr, "WARNING: %s\n", warning.get<std::string>().c_str());
   }
   const auto bytes = static_cast<uint64_t>(integer_at(report, "/SpaceReclaimed"));
   std::printf("Total reclaimed space: %s\n", format_decimal_bytes(bytes).c_str());
@@ -163,7 +205,7 @@ void add_create(const Command& group, const Session& session) {
   command.list("--label", options.labels, "list", "Set metadata for a volume");
   command.list("-o,--opt", options.options, "map", "Set driver specific options");
   for (ClusterOption& option : options.cluster) {
-    command.text(option.name, option.value, "string", "Of cluster volumes (not implemented yet)");
+    command.list(option.name, option.values, option.kind, not_built(option.about));
   }
   command.run([&](const Words& names) { return create(options, names, session); });
 }
@@ -173,6 +215,7 @@ void add_list(const Command& group, const Session& session) {
   ListOptions& options = command.own<ListOptions>();
   command.flag("-q,--quiet", options.listing.quiet, "Only display volume names");
   command.filters(options.filters);
+  command.flag("--cluster", options.cluster, not_built("Display only cluster volumes"));
   command.text("--format", options.listing.format, "string",
                "Format output: 'table', 'table TEMPLATE', 'json', or a Go template");
   command.run([&](const Words&) { return list(options, session); });
@@ -184,7 +227,9 @@ void add_remove(const Command& group, const Session& session) {
   };
   const Command command =
       group
-          .command("rm", "Remove one or more volumes",
+          .command("rm",
+                   "Remove one or more volumes. You cannot remove a volume that is in use by a "
+                   "container.",
                    {.usage = "VOLUME [VOLUME...]", .min = 1, .max = Positionals::kAnyNumber})
           .alias("remove");
   Options& options = command.own<Options>();
@@ -211,8 +256,12 @@ void add_volume_commands(Command root, const Session& session) {
   add_list(group, session);
   add_prune(group, session);
   add_remove(group, session);
-  const Command update = group.command("update", "Update a volume (cluster volumes only)",
-                                       {.usage = "VOLUME", .min = 1, .max = 1});
+  const Command update =
+      group.command("update", not_built("Update a volume (cluster volumes only)"),
+                    {.usage = "[VOLUME]", .min = 1, .max = 1});
+  auto& availability = update.own<std::optional<std::string>>();
+  update.text("--availability", availability, "string",
+              "Cluster Volume availability (\"active\", \"pause\", \"drain\")");
   update.run([](const Words&) -> Result<int> {
     return fail(ErrorKind::unimplemented, "not implemented yet: cluster volumes (volume update)");
   });

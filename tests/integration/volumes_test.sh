@@ -52,6 +52,8 @@ by_hand() {
   anonymous=$(docker_at 1 volume create)
   [[ $anonymous =~ ^[0-9a-f]{64}$ ]] || fail "an anonymous volume is called $anonymous"
   expect $'data\nmore' docker_at 1 volume ls -q --filter name=dat --filter name=ore --filter driver=local
+  expect data docker_at 1 volume ls -q --filter 'name=^da.a$'
+  expect "" at 1 volume ls -q --filter 'name=data(' --filter 'name=^at'
   expect "" docker_at 1 volume ls -q --filter driver=ceph
   expect data docker_at 1 volume ls -q --filter label=tier=gold
   expect data at 1 volume ls -q --filter label=tier=gold
@@ -76,7 +78,10 @@ by_hand() {
   refused 'create typo: driver local:' docker_at 1 volume create -o no-such-option=1 typo
   refused 'not implemented yet: ClusterVolumeSpec' docker_at 1 volume create --type mount --sharing all shared
   refused 'not implemented yet: cluster volumes (--sharing)' at 1 volume create --sharing all shared
-  refused 'not implemented yet: cluster volumes' at 1 volume update data
+  refused 'not implemented yet: cluster volumes' at 1 volume update --availability drain data
+  refused 'not implemented yet: cluster volumes (--cluster)' at 1 volume ls --cluster
+  refused 'specify both --all and --filter all=1' at 1 volume prune -af --filter all=0
+  refused 'specify both --all and --filter all=1' docker_at 1 volume prune -af --filter all=0
   docker_at 1 volume rm -f nothing >/dev/null
 
   # Another node has volumes of its own.
@@ -193,7 +198,7 @@ others() {
   expect_failure inside 1 own 'echo x > /host/name'
   gone own
   wait_until 10 eval '[[ $(docker_at 1 volume ls -q) == site ]]'
-  expect 'create destroy mount unmount' eval \
+  expect 'create destroy mount prune unmount' eval \
     "docker_at 1 events --since 10m --until 0s --filter type=volume --format '{{.Action}}' | sort -u | xargs"
   echo "an anonymous volume goes with its task"
 
@@ -221,6 +226,11 @@ others() {
   service absent $(here 1) --restart-condition none --mount type=bind,source=/no/such/path,target=/t
   wait_until 20 error_is absent 'invalid mount config for type "bind": bind source path does not exist: /no/such/path'
   gone absent
+  refused 'not implemented yet: VolumeOptions.DriverConfig.Options: placeholders' \
+    docker_at 1 service create --detach --mount 'src=aa,dst=/a,volume-opt=device=:/x/{{.Task.Slot}}' $image
+  refused 'invalid MountType: "floppy"' docker_at 1 service create --detach --mount type=floppy,dst=/a $image
+  refused 'must be "enabled", "disabled", "writable", or "readonly"' \
+    at 1 service create --detach --mount type=bind,src=/a,dst=/a,bind-propagation=rprivate,bind-recursive=no $image
   refused 'duplicate mount point: /a' docker_at 1 service create --detach --mount src=aa,dst=/a --mount src=bb,dst=/a $image
   refused 'not implemented yet: TaskTemplate.ContainerSpec.Mounts: type cluster' \
     docker_at 1 service create --detach --mount type=cluster,src=aa,dst=/a $image

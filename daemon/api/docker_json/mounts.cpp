@@ -1,26 +1,74 @@
 // Mounts of a task template, and the volumes of a node.
 //
 // A mount's type is looked at before its table is: a type that Docker knows and skep doesn't is
-// `unimplemented` and named, as everything else is that isn't built.
+// `unimplemented` and named, as everything else is that isn't built. The surprise: a mount without
+// a type is a bind, which is what Docker's conversion for the swarm makes of it.
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+
+#include "core/model/mounts.hpp"
 #include "daemon/api/docker_json/tables.hpp"
 
 namespace skep::docker_json {
 
+namespace {
+
+constexpr std::array kTypes = {model::MountType::bind, model::MountType::volume,
+                               model::MountType::tmpfs};
+
+}  // namespace
+
+std::string lowered(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return text;
+}
+
 template <>
-struct Words<model::MountType> {
-  static constexpr std::pair<model::MountType, std::string_view> words[] = {
-      {model::MountType::bind, "bind"},
-      {model::MountType::volume, "volume"},
-      {model::MountType::tmpfs, "tmpfs"},
-  };
+struct Codec<model::MountType> {
+  static Status parse(const Json& json, model::MountType& out, const Path& path) {
+    std::string text;
+    SKEP_TRY(Codec<std::string>::parse(json, text, path));
+    if (text.empty()) return {};
+    const auto meant = std::ranges::find(kTypes, lowered(text), &model::mount_type_name);
+    if (meant == kTypes.end()) {
+      return fail(ErrorKind::invalid, "invalid MountType: \"" + text + "\"");
+    }
+    out = *meant;
+    return {};
+  }
+  static Json print(model::MountType value) { return std::string(model::mount_type_name(value)); }
 };
+
+Status Codec<model::Mount>::parse(const Json& json, model::Mount& out, const Path& path) {
+  out.type = model::MountType::bind;
+  return parse_fields<model::Mount>(json, out, path, Table<model::Mount>::fields());
+}
+
+Json Codec<model::Mount>::print(const model::Mount& value) {
+  return print_fields<model::Mount>(value, Table<model::Mount>::fields());
+}
 
 template <>
 struct Table<model::BindOptions> {
+  static Status parse_propagation(const Json& json, model::BindOptions& out, const Path& path) {
+    std::string text;
+    SKEP_TRY(Codec<std::string>::parse(json, text, path));
+    const std::string word = lowered(text);
+    for (const std::string_view known :
+         {"", "private", "rprivate", "shared", "rshared", "slave", "rslave"}) {
+      if (word != known) continue;
+      out.propagation = word;
+      return {};
+    }
+    return fail(ErrorKind::invalid, "invalid MountPropagation: \"" + text + "\"");
+  }
+
   static std::span<const Field<model::BindOptions>> fields() {
     using T = model::BindOptions;
-    static const Field<T> rows[] = {field<T, &T::propagation>("Propagation", Show::if_not_empty)};
+    static const Field<T> rows[] = {{"Propagation", Show::if_not_empty, &parse_propagation,
+                                     [](const T& options) -> Json { return options.propagation; }}};
     return rows;
   }
 };
@@ -117,9 +165,11 @@ Status refuse_unsupported_mounts(const Json& service_spec) {
   if (!service_spec.contains(where) || !service_spec.at(where).is_array()) return {};
   for (const Json& mount : service_spec.at(where)) {
     if (!mount.is_object()) continue;
-    const auto type = mount.find("Type");
+    const auto given = mount.find("Type");
+    const bool is_text = given != mount.end() && given->is_string();
+    const std::string type = is_text ? lowered(given->get<std::string>()) : "";
     for (const char* known : {"npipe", "cluster", "image"}) {
-      if (type != mount.end() && *type == known) {
+      if (type == known) {
         return fail(
             ErrorKind::unimplemented,
             "not implemented yet: TaskTemplate.ContainerSpec.Mounts: type " + std::string(known));

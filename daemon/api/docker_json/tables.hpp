@@ -43,6 +43,13 @@ SKEP_TABLE(VolumeCreate);
 
 #undef SKEP_TABLE
 
+// By its table, but for the type of one that has none.
+template <>
+struct Codec<model::Mount> {
+  static Status parse(const Json& json, model::Mount& out, const Path& path);
+  static Json print(const model::Mount& value);
+};
+
 template <>
 struct Words<model::NodeAvailability> {
   static constexpr std::pair<model::NodeAvailability, std::string_view> words[] = {
@@ -88,6 +95,9 @@ Field<T> updated_row() {
   }
   > ("UpdatedAt");
 }
+
+// ASCII letters made small: Docker's words of mounts may be written in capitals.
+std::string lowered(std::string text);
 
 // Fails with `unimplemented` naming the first key of `json` that the table of unsupported.cpp knows
 // and that is set. `noun` is "ServiceSpec", "SwarmSpec", ...

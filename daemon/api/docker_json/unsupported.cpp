@@ -13,15 +13,15 @@ namespace skep::docker_json {
 namespace {
 
 enum class Refuse : uint8_t {
-  when_set,        // anything but null, false, 0, "", [], {}
-  when_present,    // anything but null: an empty object means something
-  unless_ours,     // anything but the one log driver there is
-  templates,       // texts, or lists of texts, that hold a placeholder
-  unless_private,  // anything but the one propagation of mounts there is
+  when_set,      // anything but null, false, 0, "", [], {}
+  when_present,  // anything but null: an empty object means something
+  unless_ours,   // anything but the one log driver there is
+  templates,     // texts, or lists or values of texts, that hold a placeholder
+  propagation,   // propagations of mounts other than the one there is
 };
 
 constexpr std::string_view kLogDriver = "json-file";
-constexpr std::string_view kPropagation = "rprivate";
+constexpr std::array kPropagations = {"private", "shared", "rshared", "slave", "rslave"};
 constexpr std::string_view kPlaceholder = "{{";
 
 struct Unsupported {
@@ -33,11 +33,13 @@ struct Unsupported {
 constexpr std::array kUnsupported = {
     Unsupported{"Mount", "Source", Refuse::templates},
     Unsupported{"Mount", "Target", Refuse::templates},
+    Unsupported{"Mount", "VolumeOptions.Labels", Refuse::templates},
+    Unsupported{"Mount", "VolumeOptions.DriverConfig.Options", Refuse::templates},
     Unsupported{"Mount", "BindOptions.NonRecursive"},
     Unsupported{"Mount", "BindOptions.CreateMountpoint"},
     Unsupported{"Mount", "BindOptions.ReadOnlyNonRecursive"},
     Unsupported{"Mount", "BindOptions.ReadOnlyForceRecursive"},
-    Unsupported{"Mount", "BindOptions.Propagation", Refuse::unless_private},
+    Unsupported{"Mount", "BindOptions.Propagation", Refuse::propagation},
     Unsupported{"Mount", "VolumeOptions.Subpath"},
     Unsupported{"Mount", "TmpfsOptions.Options"},
     Unsupported{"Mount", "ImageOptions"},
@@ -86,7 +88,8 @@ bool holds_placeholder(const Json& value) {
   if (value.is_string()) {
     return value.get_ref<const std::string&>().find(kPlaceholder) != std::string::npos;
   }
-  return value.is_array() && std::any_of(value.begin(), value.end(), holds_placeholder);
+  // Of an object the values: Docker doesn't look into keys either.
+  return value.is_structured() && std::any_of(value.begin(), value.end(), holds_placeholder);
 }
 
 bool refused(const Json& value, Refuse refuse) {
@@ -99,8 +102,10 @@ bool refused(const Json& value, Refuse refuse) {
       return !is_empty_value(value) && value != kLogDriver;
     case Refuse::templates:
       return holds_placeholder(value);
-    case Refuse::unless_private:
-      return !is_empty_value(value) && value != kPropagation;
+    case Refuse::propagation:
+      return value.is_string() &&
+             std::ranges::find(kPropagations, lowered(value.get<std::string>())) !=
+                 kPropagations.end();
   }
   return true;
 }
@@ -108,7 +113,7 @@ bool refused(const Json& value, Refuse refuse) {
 // What is said after the path.
 std::string_view detail(Refuse refuse) {
   if (refuse == Refuse::templates) return ": placeholders ({{...}})";
-  if (refuse == Refuse::unless_private) return ": the only propagation is rprivate";
+  if (refuse == Refuse::propagation) return ": the only propagation is rprivate";
   if (refuse == Refuse::unless_ours) return ": the only log driver is json-file";
   return "";
 }

@@ -169,8 +169,56 @@ TEST_CASE("kinds and options of mounts that aren't built are refused by name") {
       "BindOptions":{"Propagation":"rprivate","NonRecursive":false}})") == "accepted");
   CHECK(refused(R"({"Type":"volume","Source":"{{.Task.Slot}}","Target":"/x"})") ==
         "not implemented yet: Source: placeholders ({{...}})");
-  CHECK(parse_service_spec(service_with(R"([{"Type":"floppy","Target":"/x"}])")).error().kind ==
-        ErrorKind::invalid);
+  CHECK(refused(R"({"Type":"Cluster","Source":"x","Target":"/x"})") ==
+        "not implemented yet: TaskTemplate.ContainerSpec.Mounts: type cluster");
+  CHECK(refused(R"({"Type":"bind","Source":"/x","Target":"/x",
+      "BindOptions":{"Propagation":"RShared"}})") ==
+        "not implemented yet: BindOptions.Propagation: the only propagation is rprivate");
+}
+
+TEST_CASE(
+    "placeholders in a volume's labels and its driver's options are refused, not kept as text") {
+  const auto refused = [](const std::string& options) {
+    const auto spec = parse_service_spec(service_with(
+        R"([{"Type":"volume","Source":"data","Target":"/x","VolumeOptions":)" + options + "}]"));
+    return spec ? "accepted" : spec.error().message;
+  };
+  CHECK(refused(R"({"Labels":{"a":"b","slot":"x{{.Task.Slot}}"}})") ==
+        "not implemented yet: VolumeOptions.Labels: placeholders ({{...}})");
+  CHECK(refused(R"({"DriverConfig":{"Options":{"device":":/x/{{.Node.Hostname}}"}}})") ==
+        "not implemented yet: VolumeOptions.DriverConfig.Options: placeholders ({{...}})");
+  // Docker doesn't look for them in keys and in the driver's name.
+  CHECK(refused(R"({"Labels":{"{{a}}":"b"},"DriverConfig":{"Name":"x","Options":{"{{":"}}"}}})") ==
+        "accepted");
+}
+
+TEST_CASE("the words of a mount may be written in capitals, and one without a type is a bind") {
+  const auto mount = [](const std::string& json) {
+    const auto spec = parse_service_spec(service_with("[" + json + "]"));
+    REQUIRE(spec);
+    return spec->task.container.mounts.at(0);
+  };
+  CHECK(mount(R"({"Type":"Volume","Target":"/x"})").type == MountType::volume);
+  CHECK(mount(R"({"Type":"TMPFS","Target":"/x"})").type == MountType::tmpfs);
+  for (const char* bind :
+       {R"({"Source":"/a","Target":"/x"})", R"({"Type":"","Source":"/a","Target":"/x"})",
+        R"({"Type":null,"Source":"/a","Target":"/x"})"}) {
+    CHECK(mount(bind).type == MountType::bind);
+  }
+  const Mount spelled = mount(R"({"Type":"BIND","Source":"/a","Target":"/x",
+      "BindOptions":{"Propagation":"RPrivate"}})");
+  CHECK(spelled.bind->propagation == "rprivate");
+  const auto refused = [](const std::string& json) {
+    const auto spec = parse_service_spec(service_with("[" + json + "]"));
+    REQUIRE_FALSE(spec);
+    CHECK(spec.error().kind == ErrorKind::invalid);
+    return spec.error().message;
+  };
+  CHECK(refused(R"({"Type":"Floppy","Target":"/x"})") == R"(invalid MountType: "Floppy")");
+  CHECK(refused(R"({"Type":7,"Target":"/x"})") ==
+        "TaskTemplate.ContainerSpec.Mounts[0].Type: expected a string, got number");
+  CHECK(refused(R"({"Source":"/a","Target":"/x","BindOptions":{"Propagation":"Upwards"}})") ==
+        R"(invalid MountPropagation: "Upwards")");
 }
 
 TEST_CASE("a volume is shown, listed and asked for as with Docker") {

@@ -56,14 +56,70 @@ TEST_CASE("what can't be meant is refused in Docker's words") {
   CHECK(refusal("target=/d,volume-nocopy=x") == "invalid value for volume-nocopy: x");
   CHECK(refusal("type=tmpfs,target=/d,tmpfs-mode=999") == "invalid value for tmpfs-mode: 999");
   CHECK(refusal("type=tmpfs,target=/d,tmpfs-size=big") == "invalid value for tmpfs-size: big");
-  CHECK(refusal("type=bind,src=/e,dst=/e,bind-recursive=no") ==
-        "invalid value for bind-recursive: no");
   CHECK(refusal("type=bind,src=/e,dst=/e,volume-driver=x") ==
         "cannot mix 'volume-*' options with mount type 'bind'");
   CHECK(refusal("src=d,dst=/e,tmpfs-size=1m") ==
         "cannot mix 'tmpfs-*' options with mount type 'volume'");
   CHECK(refusal("src=d,dst=/e,bind-propagation=shared") ==
         "cannot mix 'bind-*' options with mount type 'volume'");
+}
+
+// What Docker's command 28 sent and said, word for word.
+TEST_CASE("a bind's recursion is one of four words, whatever else was said of it before") {
+  const std::string bind = "type=bind,src=/e,dst=/e,";
+  const auto options = [&](const std::string& more) {
+    const Result<Json> mount = parse_mount(bind + more);
+    REQUIRE(mount);
+    return mount->value("BindOptions", Json());
+  };
+  CHECK(options("bind-recursive=enabled").is_null());
+  CHECK(options("bind-recursive=disabled") == Json::parse(R"({"NonRecursive":true})"));
+  CHECK(options("ro,bind-recursive=writable") == Json::parse(R"({"ReadOnlyNonRecursive":true})"));
+  CHECK(options("ro,bind-propagation=rprivate,bind-recursive=readonly") ==
+        Json::parse(R"({"Propagation":"rprivate","ReadOnlyForceRecursive":true})"));
+  CHECK(options("bind-nonrecursive,bind-recursive=enabled") ==
+        Json::parse(R"({"NonRecursive":true})"));
+  for (const char* before : {"", "bind-propagation=rprivate,", "bind-nonrecursive,"}) {
+    CHECK(refusal(bind + before + "bind-recursive=bogus") ==
+          "invalid value for bind-recursive: bogus (must be \"enabled\", \"disabled\", "
+          "\"writable\", or \"readonly\")");
+  }
+  CHECK(refusal(bind + "bind-recursive=writable") ==
+        "option 'bind-recursive=writable' requires 'readonly' to be specified in conjunction");
+  CHECK(refusal(bind + "bind-propagation=rprivate,bind-recursive=readonly") ==
+        "option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction");
+  CHECK(refusal(bind + "ro,bind-recursive=readonly,bind-propagation=shared") ==
+        "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in "
+        "conjunction");
+}
+
+TEST_CASE("keys may be written in capitals, values only where they are words of Docker's") {
+  CHECK(parse_mount("Type=Bind,SRC=/A,Target=/X,BIND-Propagation=RPrivate,Consistency=Cached")
+            .value() == Json::parse(R"({"Type":"bind","Source":"/A","Target":"/X",
+          "Consistency":"cached","BindOptions":{"Propagation":"rprivate"}})"));
+  CHECK(parse_mount("src=d,dst=/x,READONLY,Volume-NoCopy").value() ==
+        Json::parse(R"({"Type":"volume","Source":"d","Target":"/x","ReadOnly":true,
+          "VolumeOptions":{"NoCopy":true}})"));
+  CHECK(refusal("src=d,dst=/x,Foo=1") == "unexpected key 'foo' in 'Foo=1'");
+  CHECK(refusal("src=d,dst=/x,RO=X") == "invalid value for ro: X");
+  CHECK(refusal("src=d,dst=/x,Foo") == "invalid field 'Foo' must be a key=value pair");
+}
+
+TEST_CASE("a label or an option without a key is none, and an image's part is passed on") {
+  CHECK(parse_mount("src=d,dst=/x,volume-label==v,volume-opt==v,volume-label=a").value() ==
+        Json::parse(R"({"Type":"volume","Source":"d","Target":"/x",
+          "VolumeOptions":{"Labels":{"a":""},"DriverConfig":{"Options":{}}}})"));
+  CHECK(parse_mount("type=image,src=i,dst=/x,image-subpath=sub").value()["ImageOptions"] ==
+        Json::parse(R"({"Subpath":"sub"})"));
+  CHECK(refusal("src=i,dst=/x,image-subpath=sub") ==
+        "cannot mix 'image-*' options with mount type 'volume'");
+}
+
+TEST_CASE("a quote in the middle of a field is refused") {
+  CHECK(refusal("src=a\"b,dst=/x") ==
+        "a quote stands in the middle of a field in 'src=a\"b,dst=/x'");
+  CHECK(refusal("\"src=a\"b,dst=/x") ==
+        "a quote stands in the middle of a field in '\"src=a\"b,dst=/x'");
 }
 
 }  // namespace
