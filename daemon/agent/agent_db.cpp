@@ -34,7 +34,8 @@ constexpr const char* kSchema =
     "CREATE TABLE IF NOT EXISTS task(id TEXT PRIMARY KEY, task BLOB NOT NULL, spec BLOB NOT NULL,"
     " status BLOB NOT NULL, more TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS network(id TEXT PRIMARY KEY, more TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS volume(name TEXT PRIMARY KEY, more TEXT NOT NULL) WITHOUT ROWID;";
+    "CREATE TABLE IF NOT EXISTS volume(name TEXT PRIMARY KEY, more TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS volume_driver(name TEXT PRIMARY KEY) WITHOUT ROWID;";
 
 // A prepared statement for one use.
 class Statement {
@@ -118,9 +119,18 @@ std::map<std::string, std::string> texts(const json& object, const char* name) {
   return all;
 }
 
+// Whether a member is of this kind, or not there; anything else was not written by us.
+bool is_kind(const json& object, const char* name, json::value_t kind) {
+  const auto at = object.find(name);
+  const bool whole = kind == json::value_t::number_integer;
+  return at == object.end() || (whole ? at->is_number_integer() : at->type() == kind);
+}
+
 Status read_more(const std::string& text, StoredTask* task) {
   const json more = json::parse(text, nullptr, false);
-  if (!more.is_object()) return fail(ErrorKind::internal, "the stored text is damaged");
+  if (!more.is_object() || !is_kind(more, "container_intended", json::value_t::boolean)) {
+    return fail(ErrorKind::internal, "the stored text is damaged");
+  }
   task->container_intended = more.value("container_intended", false);
   task->container_handle = member(more, "container_handle");
   task->assigned.service_labels = texts(more, "service_labels");
@@ -160,7 +170,10 @@ Result<StoredVolume> read_volume(const Statement& row) {
     volume.stage = stage;
     known = true;
   }
-  if (!known) return fail(ErrorKind::internal, "agent.db: volume " + volume.name + " is damaged");
+  if (!known || !is_kind(more, "created_at", json::value_t::number_integer) ||
+      !is_kind(more, "holders", json::value_t::array) || member(more, "driver").empty()) {
+    return fail(ErrorKind::internal, "agent.db: volume " + volume.name + " is damaged");
+  }
   volume.driver = member(more, "driver");
   volume.options = texts(more, "options");
   volume.labels = texts(more, "labels");
@@ -266,7 +279,7 @@ Result<std::vector<StoredNetwork>> AgentDb::networks() {
     SKEP_TRY_ASSIGN(const bool more, rows.step());
     if (!more) return networks;
     const json text = json::parse(rows.column(1), nullptr, false);
-    if (!text.is_object()) {
+    if (!text.is_object() || !is_kind(text, "created_at", json::value_t::number_integer)) {
       return fail(ErrorKind::internal, "agent.db: network " + rows.column(0) + " is damaged");
     }
     networks.push_back({rows.column(0), member(text, "name"), member(text, "handle"),
@@ -313,6 +326,22 @@ Status AgentDb::put(const StoredVolume& volume) {
 
 Status AgentDb::remove_volume(const std::string& name) {
   Statement write(connection_, "DELETE FROM volume WHERE name = ?");
+  SKEP_TRY(write.text(1, name).step());
+  return {};
+}
+
+Result<std::set<std::string>> AgentDb::volume_drivers() {
+  std::set<std::string> names;
+  Statement rows(connection_, "SELECT name FROM volume_driver");
+  while (true) {
+    SKEP_TRY_ASSIGN(const bool more, rows.step());
+    if (!more) return names;
+    names.insert(rows.column(0));
+  }
+}
+
+Status AgentDb::put_volume_driver(const std::string& name) {
+  Statement write(connection_, "INSERT OR REPLACE INTO volume_driver VALUES(?)");
   SKEP_TRY(write.text(1, name).step());
   return {};
 }

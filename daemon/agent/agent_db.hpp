@@ -75,7 +75,7 @@ struct StoredVolume {
 class AgentDb {
  public:
   // Makes the file and its tables when they are missing. A row that can't be read (of a newer
-  // version, or damaged) is an error that names the task.
+  // version, or damaged) is an error that names the task, network or volume.
   static Result<std::unique_ptr<AgentDb>> open(const std::string& path);
   ~AgentDb();
   AgentDb(const AgentDb&) = delete;
@@ -98,6 +98,10 @@ class AgentDb {
   Result<std::vector<StoredVolume>> volumes();
   Status put(const StoredVolume& volume);
   Status remove_volume(const std::string& name);
+
+  // The volume drivers that have told once which volumes they have, so that the rows name them all.
+  Result<std::set<std::string>> volume_drivers();
+  Status put_volume_driver(const std::string& name);
 
  private:
   explicit AgentDb(sqlite3* connection) : connection_(connection) {}
