@@ -459,7 +459,33 @@ asio::awaitable<void> TaskController::ended_step() {
     }
     co_return;
   }
+  if (has_unseen_container()) {
+    const Status dropped = co_await drop_container();
+    if (!dropped) {
+      spdlog::warn("agent: task {}: {}", name_, dropped.error().message);
+      co_await pause();
+    }
+    co_return;
+  }
   co_await changed_.changed();
+}
+
+bool TaskController::has_unseen_container() const {
+  if (erased_ || !stored_.container_intended || describing_) return false;
+  return stored_.status.state == TaskState::rejected || !around_.table.get(container_id_);
+}
+
+asio::awaitable<Status> TaskController::drop_container() {
+  const Status removed = co_await around_.runtime.remove(container_id_, /*force=*/true);
+  if (!removed && removed.error().kind != ErrorKind::not_found) co_return removed;
+  SKEP_CO_TRY(co_await around_.volumes.release(container_id_));
+  if (const auto row = around_.table.get(container_id_)) {
+    around_.table.erase(container_id_);
+    around_.table.publish(*row, "destroy", {});
+  }
+  stored_.container_intended = false;
+  stored_.container_handle.clear();
+  co_return around_.db.put(stored_);
 }
 
 asio::awaitable<Status> TaskController::release_network() {

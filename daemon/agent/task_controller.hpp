@@ -104,6 +104,10 @@ class TaskController {
   boost::asio::awaitable<void> stop_wanted();
   boost::asio::awaitable<Status> stop_container();
   boost::asio::awaitable<Status> release_network();
+  // Of an ended task: its container was never whole, so nobody can look at it, and nobody would
+  // know what holds its volumes.
+  bool has_unseen_container() const;
+  boost::asio::awaitable<Status> drop_container();
   boost::asio::awaitable<Status> erase_once();
   // Follows the running container until it ended, through absences of the runtime.
   boost::asio::awaitable<void> watch();
