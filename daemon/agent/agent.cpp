@@ -204,9 +204,15 @@ LocalNetwork::KnownEndpoints Agent::Core::known_endpoints() const {
 }
 
 // Beside what the agent remembers stands what is: a container that exists has its volumes, though
-// the database may have been lost.
+// the database may have been lost. Then nobody else knows of it, and it is waited for.
 asio::awaitable<void> Agent::Core::restore_volumes(VolumeHolders holders) {
-  const Result<std::vector<drivers::ContainerState>> all = co_await runtime_.list();
+  const bool lost = unsure_ && volumes_->something_unknown();
+  Result<std::vector<drivers::ContainerState>> all = co_await runtime_.list();
+  while (!all && lost) {
+    volumes_->hold_up("who has which volume can't be found out: " + all.error().message);
+    co_await runtime_back_.changed_within(options_.retry_max);
+    all = co_await runtime_.list();
+  }
   if (all) {
     for (const drivers::ContainerState& container : *all) {
       for (const drivers::ContainerMount& mount : container.spec.mounts) {

@@ -78,6 +78,8 @@ Status NodeVolumes::load() {
     std::string name = volume.name;
     rows_.emplace(std::move(name), std::move(volume));
   }
+  SKEP_TRY_ASSIGN(const std::set<std::string> told, db_.volume_drivers());
+  for (const auto& driver : drivers_) driver->told = told.contains(driver->named.name);
   return {};
 }
 
@@ -123,15 +125,35 @@ Result<NodeVolumes::Driver*> NodeVolumes::driver(std::string_view name) {
               "error looking up volume plugin " + wanted + ": plugin \"" + wanted + "\" not found");
 }
 
-asio::awaitable<Status> NodeVolumes::ready(Driver& driver) {
+asio::awaitable<Status> NodeVolumes::ready(Driver& driver, std::string name) {
   const auto limit = std::chrono::steady_clock::now() + kReadyWait;
+  const std::string not_ready = of_driver(driver.named) + " is not ready: ";
   while (!driver.ready) {
     const auto left = limit - std::chrono::steady_clock::now();
     if (!driver.trouble.empty() || left <= left.zero()) {
-      const std::string why = driver.trouble.empty() ? "it still starts" : driver.trouble;
-      co_return fail(ErrorKind::unavailable, of_driver(driver.named) + " is not ready: " + why);
+      co_return fail(ErrorKind::unavailable,
+                     not_ready + (driver.trouble.empty() ? "it still starts" : driver.trouble));
     }
     co_await driver.changed.changed_within(left);
+  }
+  const auto absent = driver.withheld->volumes.find(name);
+  if (absent == driver.withheld->volumes.end()) co_return Status();
+  co_return fail(ErrorKind::unavailable, not_ready + absent->second);
+}
+
+asio::awaitable<Status> NodeVolumes::all_told() {
+  const auto limit = std::chrono::steady_clock::now() + kReadyWait;
+  for (const auto& driver : drivers_) {
+    while (!driver->told) {
+      const auto left = limit - std::chrono::steady_clock::now();
+      if (!driver->trouble.empty() || left <= left.zero()) {
+        const std::string why = driver->trouble.empty() ? "it still starts" : driver->trouble;
+        co_return fail(ErrorKind::unavailable,
+                       "it may be a volume of " + of_driver(driver->named) +
+                           ", which has not told yet what it has (name a driver to go on): " + why);
+      }
+      co_await driver->changed.changed_within(left);
+    }
   }
   co_return Status();
 }
@@ -142,61 +164,81 @@ asio::awaitable<Result<Volume>> NodeVolumes::create(VolumeWish wish) {
   if (wish.name.empty()) {
     SKEP_CO_TRY_ASSIGN(wish.name, random_hex_id());
     wish.labels[kAnonymousVolumeLabel] = "";
+    wish.driver = model::volume_driver_name(wish.driver);  // it can't be anybody's yet
   }
   const std::string name = wish.name;
   const NameLocks::Held lock = co_await locks_.hold(name);
-  const Result<StoredVolume*> made = co_await ensure(std::move(wish), std::string());
+  const Result<StoredVolume> made = co_await ensure(std::move(wish), std::string());
   if (!made) co_return fail(made.error().within("create " + name));
-  const Volume volume = shown(**made);
+  const Volume volume = shown(*made);
   co_await to_disk();
   co_return volume;
 }
 
-asio::awaitable<Result<StoredVolume*>> NodeVolumes::ensure(VolumeWish wish, std::string owner) {
+asio::awaitable<Result<NodeVolumes::Driver*>> NodeVolumes::choose(std::string name,
+                                                                  std::string wanted) {
+  while (true) {
+    if (wanted.empty() && !rows_.contains(name)) SKEP_CO_TRY(co_await all_told());
+    auto at = rows_.find(name);
+    const bool whose_it_is = wanted.empty() && at != rows_.end();
+    SKEP_CO_TRY_ASSIGN(Driver * chosen, driver(whose_it_is ? at->second.driver : wanted));
+    SKEP_CO_TRY(co_await ready(*chosen, name));
+    at = rows_.find(name);
+    // Another driver may have told meanwhile that the volume is its.
+    const bool settled =
+        !wanted.empty() || at == rows_.end() || at->second.driver == chosen->named.name;
+    if (settled) co_return chosen;
+  }
+}
+
+asio::awaitable<Result<StoredVolume>> NodeVolumes::ensure(VolumeWish wish, std::string owner) {
   SKEP_CO_TRY(model::validate_volume_name(wish.name));
-  auto at = rows_.find(wish.name);
-  const bool whose_it_is = at != rows_.end() && wish.driver.empty();
-  SKEP_CO_TRY_ASSIGN(Driver * chosen, driver(whose_it_is ? at->second.driver : wish.driver));
-  SKEP_CO_TRY(co_await ready(*chosen));
-  at = rows_.find(wish.name);
+  const std::string name = wish.name;
+  SKEP_CO_TRY_ASSIGN(Driver * chosen, co_await choose(name, wish.driver));
+  auto at = rows_.find(name);
   if (at != rows_.end() && at->second.stage == VolumeStage::leaving) {
-    SKEP_CO_TRY(co_await settle_one(wish.name));
-    at = rows_.find(wish.name);
+    SKEP_CO_TRY(co_await settle_one(name));
+    at = rows_.find(name);
   }
   if (at != rows_.end()) {
-    StoredVolume& row = at->second;
+    const StoredVolume& row = at->second;
     if (row.driver != chosen->named.name) {
       co_return fail(ErrorKind::conflict, "driver '" + row.driver + "' already has volume '" +
                                               row.name + "': volume name must be unique");
     }
-    if (row.stage == VolumeStage::made) co_return &row;
-  } else {
-    StoredVolume row;
-    row.name = wish.name;
-    row.driver = chosen->named.name;
-    row.options = std::move(wish.options);
-    row.labels = std::move(wish.labels);
-    row.created_at = options_.clock();
-    row.owner = std::move(owner);
-    SKEP_CO_TRY(keep(row));
-    rows_.emplace(wish.name, std::move(row));
+    if (row.stage == VolumeStage::made) co_return row;
+    const Status made = co_await make(name, *chosen, Attempt::repeated);
+    if (made) co_return rows_.at(name);
+    if (rows_.contains(name)) co_return fail(made.error());
+    // What was wished for before can't be made; this wish is another.
   }
-  SKEP_CO_TRY(co_await make(wish.name, *chosen));
-  co_return &rows_.at(wish.name);
+  StoredVolume row;
+  row.name = name;
+  row.driver = chosen->named.name;
+  row.options = std::move(wish.options);
+  row.labels = std::move(wish.labels);
+  row.created_at = options_.clock();
+  row.owner = std::move(owner);
+  SKEP_CO_TRY(keep(std::move(row)));
+  SKEP_CO_TRY(co_await make(name, *chosen, Attempt::first));
+  co_return rows_.at(name);
 }
 
-asio::awaitable<Status> NodeVolumes::make(std::string name, Driver& driver) {
+asio::awaitable<Status> NodeVolumes::make(std::string name, Driver& driver, Attempt attempt) {
   drivers::VolumeRequest request;
   request.volume = name;
   request.options = rows_.at(name).options;
   const Result<std::string> handle = co_await driver.named.driver->create(std::move(request));
   if (!handle) {
-    // A final error leaves nothing; of any other nobody knows, and the row says so.
-    if (!is_temporary(handle.error().kind)) SKEP_CO_TRY(forget(name));
+    const ErrorKind kind = handle.error().kind;
+    // Of an earlier attempt nobody knows what it left, unless this one is refused for good.
+    const bool nothing_left =
+        attempt == Attempt::first ? !outcome_unknown(kind) : !is_temporary(kind);
+    if (nothing_left) SKEP_CO_TRY(forget(name));
     co_return fail(handle.error().within(of_driver(driver.named)));
   }
   const Result<drivers::KnownVolume> known = co_await driver.named.driver->get(name);
-  StoredVolume& row = rows_.at(name);
+  StoredVolume row = rows_.at(name);
   row.handle = *handle;
   row.stage = VolumeStage::made;
   if (known) row.path = known->path;
@@ -219,11 +261,13 @@ asio::awaitable<Status> NodeVolumes::remove(std::string name, bool force) {
   SKEP_CO_TRY(in_use());
   const Result<Driver*> owner = driver(at->second.driver);
   if (!owner && force) {
-    publish_event(at->second, "destroy", {});
-    co_return forget(name);
+    const StoredVolume row = at->second;
+    SKEP_CO_TRY(forget(name));
+    publish_event(row, "destroy", {});
+    co_return Status();
   }
   if (!owner) co_return fail(owner.error().within("remove " + name));
-  const Status back = co_await ready(**owner);
+  const Status back = co_await ready(**owner, name);
   if (!back) co_return fail(back.error().within("remove " + name));
   SKEP_CO_TRY(in_use());
   const Status gone = co_await unmake(name, **owner, force);
@@ -234,7 +278,8 @@ asio::awaitable<Status> NodeVolumes::remove(std::string name, bool force) {
 
 asio::awaitable<Status> NodeVolumes::unmake(std::string name, Driver& driver, bool force) {
   if (!rows_.contains(name)) co_return Status();  // its making failed while it was restored
-  StoredVolume& row = rows_.at(name);
+  StoredVolume row = rows_.at(name);
+  const VolumeStage before = row.stage;
   row.stage = VolumeStage::leaving;
   SKEP_CO_TRY(keep(row));
   Status gone = co_await driver.named.driver->remove(name, row.handle, force);
@@ -242,20 +287,28 @@ asio::awaitable<Status> NodeVolumes::unmake(std::string name, Driver& driver, bo
     const Result<drivers::KnownVolume> known = co_await driver.named.driver->get(name);
     if (!known && known.error().kind == ErrorKind::not_found) gone = Status();
   }
-  if (!gone && gone.error().kind != ErrorKind::not_found) {
-    row.stage = VolumeStage::made;
-    SKEP_CO_TRY(keep(row));
-    co_return fail(gone.error().within(of_driver(driver.named)));
+  if (gone || gone.error().kind == ErrorKind::not_found) {
+    SKEP_CO_TRY(forget(name));
+    publish_event(row, "destroy", {});
+    co_return Status();
   }
-  publish_event(row, "destroy", {});
-  co_return forget(name);
+  const Error error = gone.error().within(of_driver(driver.named));
+  // Half of its data may be gone already, so nobody gets it any more: settle() finishes this.
+  const bool begun = outcome_unknown(error.kind) ||
+                     (before == VolumeStage::leaving && error.kind == ErrorKind::unavailable);
+  if (begun) {
+    co_return fail(error.kind, error.message + "; its removal is repeated until it is gone");
+  }
+  row.stage = before == VolumeStage::leaving ? VolumeStage::made : before;
+  correct(std::move(row));
+  co_return fail(error);
 }
 
 asio::awaitable<Result<int64_t>> NodeVolumes::usage(std::string name) {
   const auto at = rows_.find(name);
   if (at == rows_.end()) co_return fail(no_such_volume(name));
   SKEP_CO_TRY_ASSIGN(Driver * owner, driver(at->second.driver));
-  SKEP_CO_TRY(co_await ready(*owner));
+  SKEP_CO_TRY(co_await ready(*owner, name));
   co_return co_await owner->named.driver->usage(name);
 }
 
@@ -279,20 +332,27 @@ asio::awaitable<Result<PublishedVolume>> NodeVolumes::publish(std::string contai
       wish.options = mount.volume->driver->options;
     }
   }
-  if (anonymous) wish.labels[kAnonymousVolumeLabel] = "";
+  if (anonymous) {
+    wish.labels[kAnonymousVolumeLabel] = "";
+    wish.driver = model::volume_driver_name(wish.driver);
+  }
   const NameLocks::Held lock = co_await locks_.hold(name);
-  const Result<StoredVolume*> made =
+  const Result<StoredVolume> made =
       co_await ensure(std::move(wish), anonymous ? container : std::string());
   if (!made) co_return fail(made.error().within("create " + name));
-  StoredVolume& row = **made;
+  StoredVolume row = *made;
   SKEP_CO_TRY_ASSIGN(Driver * owner, driver(row.driver));
-  const bool first = row.holders.insert(container).second;
-  if (first) SKEP_CO_TRY(keep(row));
+  if (row.holders.insert(container).second) {
+    SKEP_CO_TRY(keep(row));
+    arriving_.emplace(name, container);
+  }
   drivers::VolumeHolding holding = holding_of(row, container);
   holding.read_only = mount.read_only;
   const Result<std::string> path = co_await owner->named.driver->publish(std::move(holding));
   const std::string where = "volume " + name + ": " + of_driver(owner->named);
   if (!path && path.error().kind == ErrorKind::not_found) {
+    // Unless it could not be handed back to a driver that was started anew meanwhile.
+    SKEP_CO_TRY(co_await ready(*owner, name));
     co_return fail(ErrorKind::not_found, where +
                                              " has lost its data; remove the volume to begin "
                                              "anew: " +
@@ -311,7 +371,8 @@ asio::awaitable<Result<PublishedVolume>> NodeVolumes::publish(std::string contai
   more["destination"] = mount.target;
   more["read/write"] = mount.read_only ? "false" : "true";
   more["propagation"] = "";
-  if (first) publish_event(row, "mount", std::move(more));
+  const bool arrived = arriving_.erase(std::pair(name, container)) > 0;
+  if (arrived) publish_event(row, "mount", std::move(more));
   co_return PublishedVolume{name, row.driver, *path};
 }
 
@@ -320,11 +381,14 @@ asio::awaitable<Status> NodeVolumes::release(std::string container) {
   for (const auto& [name, row] : rows_) {
     if (row.holders.contains(container) || row.owner == container) names.push_back(name);
   }
+  // Each is tried: a driver that is away keeps its own volumes, and no other's.
+  Status released;
   for (const std::string& name : names) {
     const NameLocks::Held lock = co_await locks_.hold(name);
-    SKEP_CO_TRY(co_await let_go(name, container));
+    Status left = co_await let_go(name, container);
+    if (!left && released) released = std::move(left);
   }
-  co_return Status();
+  co_return released;
 }
 
 asio::awaitable<Status> NodeVolumes::let_go(std::string name, std::string container) {
@@ -333,15 +397,16 @@ asio::awaitable<Status> NodeVolumes::let_go(std::string name, std::string contai
   if (!owner) {
     // Its driver was taken out of the configuration; nobody is left to be told.
     spdlog::warn("agent: volume {} of {}: {}", name, container, owner.error().message);
-    StoredVolume& row = rows_.at(name);
+    StoredVolume row = rows_.at(name);
     row.holders.erase(container);
+    arriving_.erase(std::pair(name, container));
     if (row.owner == container) co_return forget(name);
-    co_return keep(row);
+    co_return keep(std::move(row));
   }
-  SKEP_CO_TRY(co_await ready(**owner));
+  SKEP_CO_TRY(co_await ready(**owner, name));
   const auto at = rows_.find(name);
   if (at == rows_.end()) co_return Status();
-  StoredVolume& row = at->second;
+  StoredVolume row = at->second;
   if (row.holders.contains(container)) {
     const Status left = co_await (*owner)->named.driver->unpublish(holding_of(row, container));
     if (!left && left.error().kind != ErrorKind::not_found) {
@@ -351,7 +416,8 @@ asio::awaitable<Status> NodeVolumes::let_go(std::string name, std::string contai
     SKEP_CO_TRY(keep(row));
     model::Labels more;
     more["container"] = container;
-    publish_event(row, "unmount", std::move(more));
+    const bool never_came = arriving_.erase(std::pair(name, container)) > 0;
+    if (!never_came) publish_event(row, "unmount", std::move(more));
   }
   if (row.owner != container || !row.holders.empty()) co_return Status();
   co_return co_await unmake(name, **owner, /*force=*/false);
@@ -377,13 +443,27 @@ std::vector<ContainerMount> NodeVolumes::shown_mounts(
 
 // --- the rows
 
-Status NodeVolumes::keep(const StoredVolume& row) {
-  return db_.put(row);
+Status NodeVolumes::keep(StoredVolume row) {
+  SKEP_TRY(db_.put(row));
+  unwritten_.erase(row.name);
+  const std::string name = row.name;
+  rows_.insert_or_assign(name, std::move(row));
+  return {};
+}
+
+void NodeVolumes::correct(StoredVolume row) {
+  const std::string name = row.name;
+  rows_.insert_or_assign(name, row);
+  const Status kept = keep(std::move(row));
+  if (kept) return;
+  spdlog::error("agent: volume {}: {}", name, kept.error().message);
+  unwritten_.insert(name);
 }
 
 Status NodeVolumes::forget(const std::string& name) {
   SKEP_TRY(db_.remove_volume(name));
   const std::string gone = name;  // it may be the row's own
+  unwritten_.erase(gone);
   rows_.erase(gone);
   return {};
 }

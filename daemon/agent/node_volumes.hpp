@@ -3,11 +3,15 @@
 // The agent owns this state, not the drivers. Invariants: a row is written before a driver is asked
 // to make or remove anything, and again with what it answered, so a crash in between leaves a row
 // that tells what to finish; a volume's holders are the containers that have it or are about to,
-// and every call of a driver carries all of them; a driver is used only after it was handed back
-// all its volumes (restore, restore_done).
+// and every call of a driver carries all of them; a driver is used only after its volumes were
+// handed back to it (restore, restore_done), and a volume that it could not take back yet is not
+// used before it could. What could not be written is not true in memory either: an intention that
+// the user was told has failed must not be carried out later.
 //
 // A driver may have volumes that no row names: the database was lost, or another node made them.
-// They are taken up as they are. Data is never removed because the agent forgot about it.
+// They are taken up as they are. Data is never removed because the agent forgot about it. Nor is it
+// hidden: until each driver has told once what it has, no volume is made of which nobody says whose
+// it is, and until the containers that exist are known, none is restored without them.
 //
 // The surprise: when it is not known whether a create came through, the row stays, and the create
 // is repeated later. Taking it back instead could remove data that was there before.
@@ -20,9 +24,9 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "daemon/agent/agent_db.hpp"
@@ -69,6 +73,11 @@ class NodeVolumes final : public Volumes {
   // whenever one was started anew. `found` are the holders that are known to exist, beside those
   // that are stored. Once, after load().
   void begin_restore(VolumeHolders found);
+  // Whether a driver has not told yet, since agent.db began, what it has: then nobody knows who
+  // holds that, except the containers themselves.
+  bool something_unknown() const;
+  // begin_restore() has to wait; those who want a volume are told why.
+  void hold_up(const std::string& why);
 
   std::vector<Volume> list() const override;
   Result<Volume> find(std::string_view name) const override;
@@ -99,40 +108,58 @@ class NodeVolumes final : public Volumes {
                                            const std::vector<model::Mount>& mounts) const;
 
  private:
+  // The volumes that a driver could not take back for a passing reason, and that reason. Shared,
+  // because a driver that is being restored may tell it when nobody is left to hear.
+  struct Withheld {
+    explicit Withheld(boost::asio::any_io_executor loop) : grown(std::move(loop)) {}
+    std::map<std::string, std::string> volumes;
+    Signal grown;
+  };
   struct Driver {
-    explicit Driver(NamedVolumeDriver which, boost::asio::any_io_executor loop)
-        : named(std::move(which)), changed(std::move(loop)) {}
+    explicit Driver(NamedVolumeDriver which, const boost::asio::any_io_executor& loop)
+        : named(std::move(which)), withheld(std::make_shared<Withheld>(loop)), changed(loop) {}
     NamedVolumeDriver named;
     std::string scope = "local";
-    bool ready = false;             // has had all its volumes back
+    bool told = false;              // once, since agent.db began: which volumes it has
+    bool ready = false;             // has had its volumes back
     std::string trouble;            // why it isn't ready
     std::set<std::string> strange;  // names it has and no row tells of: nobody may clear them away
-    // Why a volume could not be restored, if that is worth a repeat. Shared, because a driver that
-    // is being restored may tell it when nobody is left to hear.
-    std::shared_ptr<std::optional<Error>> not_now = std::make_shared<std::optional<Error>>();
+    std::shared_ptr<Withheld> withheld;
     Signal changed;
   };
   using Rows = std::map<std::string, StoredVolume, std::less<>>;
+  // Whether a create may have been tried before, with an outcome that nobody knows.
+  enum class Attempt : uint8_t { first, repeated };
 
   // Errors: not_found, in Docker's words.
   Result<Driver*> driver(std::string_view name);
-  // Waits a while for a driver that is taking its volumes back.
-  boost::asio::awaitable<Status> ready(Driver& driver);
+  // Waits a while for a driver that is taking its volumes back. Errors: unavailable; also when the
+  // volume is one that it could not take back yet.
+  boost::asio::awaitable<Status> ready(Driver& driver, std::string name);
+  // Waits a while until every driver has told once what it has. Errors: unavailable.
+  boost::asio::awaitable<Status> all_told();
 
   boost::asio::awaitable<void> restore(Driver& driver);
-  boost::asio::awaitable<Status> restore_once(Driver& driver);
+  boost::asio::awaitable<Status> restore_first(Driver& driver);
+  boost::asio::awaitable<Status> restore_again(Driver& driver);
   boost::asio::awaitable<Status> take_up(Driver& driver);
   Status take_up_one(Driver& driver, drivers::KnownVolume known);
   drivers::RestorePlan plan(const Driver& driver) const;
+  VolumeHolders holders_at(const Driver& driver) const;
 
-  // These require that the caller holds the volume's lock, so that its row stays where it is.
+  // These require that the caller holds the volume's lock, so that nobody else changes its row.
+  // The driver that is meant, ready: `wanted`, else whose the volume is, else the default one.
+  boost::asio::awaitable<Result<Driver*>> choose(std::string name, std::string wanted);
   // The row, made; `owner` as in StoredVolume.
-  boost::asio::awaitable<Result<StoredVolume*>> ensure(VolumeWish wish, std::string owner);
-  boost::asio::awaitable<Status> make(std::string name, Driver& driver);
+  boost::asio::awaitable<Result<StoredVolume>> ensure(VolumeWish wish, std::string owner);
+  boost::asio::awaitable<Status> make(std::string name, Driver& driver, Attempt attempt);
   boost::asio::awaitable<Status> unmake(std::string name, Driver& driver, bool force);
   boost::asio::awaitable<Status> let_go(std::string name, std::string container);
   boost::asio::awaitable<Status> settle_one(std::string name);
-  Status keep(const StoredVolume& row);
+  // The row as it is from now on, unless it can't be written: then nothing has changed.
+  Status keep(StoredVolume row);
+  // What is so in any case: if it can't be written now, settle() does it.
+  void correct(StoredVolume row);
   Status forget(const std::string& name);
 
   // What was written survives a loss of power from here on.
@@ -149,6 +176,9 @@ class NodeVolumes final : public Volumes {
   CoroutineGroup& background_;
   NameLocks locks_;
   Rows rows_;
+  std::set<std::string> unwritten_;  // rows that agent.db has otherwise
+  // Volume and container of a holder that has not had the volume yet: no event has told of it.
+  std::set<std::pair<std::string, std::string>> arriving_;
   VolumeHolders found_;  // of volumes that may be taken up yet
 };
 

@@ -25,42 +25,92 @@ constexpr size_t kPagesMax = 4096;  // a million volumes; a driver that never en
 
 void NodeVolumes::begin_restore(VolumeHolders found) {
   found_ = std::move(found);
-  for (auto& [name, row] : rows_) {
-    const auto holders = found_.find(name);
-    if (holders == found_.end()) continue;
-    row.holders.insert(holders->second.begin(), holders->second.end());
-    if (const Status kept = keep(row); !kept) spdlog::error("agent: {}", kept.error().message);
+  for (const auto& [name, holders] : found_) {
+    const auto at = rows_.find(name);
+    if (at == rows_.end()) continue;
+    StoredVolume row = at->second;
+    row.holders.insert(holders.begin(), holders.end());
+    if (row != at->second) correct(std::move(row));
   }
-  for (const auto& driver : drivers_) background_.start(restore(*driver));
+  for (const auto& driver : drivers_) {
+    driver->trouble.clear();
+    background_.start(restore(*driver));
+  }
 }
 
+bool NodeVolumes::something_unknown() const {
+  return std::any_of(drivers_.begin(), drivers_.end(),
+                     [](const auto& driver) { return !driver->told; });
+}
+
+void NodeVolumes::hold_up(const std::string& why) {
+  for (const auto& driver : drivers_) {
+    driver->trouble = why;
+    driver->changed.notify();
+  }
+}
+
+// Goes on as long as the agent: what a driver could not take back, now or when its process was
+// started anew, is given to it again.
 asio::awaitable<void> NodeVolumes::restore(Driver& driver) {
   std::chrono::milliseconds delay = options_.retry_first;
-  while (!driver.ready) {
-    const Status done = co_await restore_once(driver);
-    const std::string trouble = done ? "" : done.error().message;
-    if (!done && trouble != driver.trouble) {
-      spdlog::warn("agent: volume driver {}: {}", driver.named.name, trouble);
+  while (true) {
+    const bool first = !driver.ready;
+    Status done;
+    if (first) {
+      done = co_await restore_first(driver);
+    } else {
+      done = co_await restore_again(driver);
     }
-    driver.trouble = trouble;
-    driver.ready = done.has_value();
-    driver.changed.notify();
-    if (done) break;
+    if (first) {
+      const std::string trouble = done ? "" : done.error().message;
+      if (!done && trouble != driver.trouble) {
+        spdlog::warn("agent: volume driver {}: {}", driver.named.name, trouble);
+      }
+      driver.trouble = trouble;
+      driver.ready = done.has_value();
+      driver.changed.notify();
+      if (done) co_await settle();
+    }
+    if (done && driver.withheld->volumes.empty()) {
+      delay = options_.retry_first;
+      while (driver.withheld->volumes.empty()) co_await driver.withheld->grown.changed();
+    }
     Signal never(loop_);
     co_await never.changed_within(delay);
     delay = std::min(delay * 2, options_.retry_max);
   }
-  co_await settle();
 }
 
-asio::awaitable<Status> NodeVolumes::restore_once(Driver& driver) {
+asio::awaitable<Status> NodeVolumes::restore_first(Driver& driver) {
   SKEP_CO_TRY_ASSIGN(driver.scope, co_await driver.named.driver->scope());
   SKEP_CO_TRY(co_await take_up(driver));
-  driver.not_now->reset();
+  drivers::RestoreSource source = [this, &driver] { return plan(driver); };
+  co_return co_await driver.named.driver->restore_from(std::move(source));
+}
+
+// While it serves. Its list is not asked for again: a volume that is being removed could be on it
+// yet, and would be taken up as one that nobody knew.
+asio::awaitable<Status> NodeVolumes::restore_again(Driver& driver) {
+  std::erase_if(driver.withheld->volumes, [this](const auto& one) {
+    const auto at = rows_.find(one.first);
+    return at == rows_.end() || at->second.stage != VolumeStage::made;
+  });
+  if (driver.withheld->volumes.empty()) co_return Status();
+  const VolumeHolders before = holders_at(driver);
   drivers::RestoreSource source = [this, &driver] { return plan(driver); };
   SKEP_CO_TRY(co_await driver.named.driver->restore_from(std::move(source)));
-  if (*driver.not_now) co_return fail(**driver.not_now);
-  co_return Status();
+  // Whoever was letting go at that moment was told to the driver as a holder again.
+  if (before == holders_at(driver)) co_return Status();
+  co_return fail(ErrorKind::busy, "holders came or went meanwhile");
+}
+
+VolumeHolders NodeVolumes::holders_at(const Driver& driver) const {
+  VolumeHolders holders;
+  for (const auto& [name, row] : rows_) {
+    if (row.driver == driver.named.name) holders[name] = row.holders;
+  }
+  return holders;
 }
 
 // A row for each volume of the driver that has none.
@@ -72,8 +122,13 @@ asio::awaitable<Status> NodeVolumes::take_up(Driver& driver) {
     for (drivers::KnownVolume& known : page.volumes) {
       SKEP_CO_TRY(take_up_one(driver, std::move(known)));
     }
-    if (page.next.empty() || page.next == token) co_return Status();
-    token = page.next;
+    token = page.next == token ? "" : page.next;
+    if (!token.empty()) continue;
+    if (driver.told) co_return Status();
+    SKEP_CO_TRY(db_.put_volume_driver(driver.named.name));
+    driver.told = true;
+    driver.changed.notify();
+    co_return Status();
   }
   co_return fail(ErrorKind::internal, "the list of its volumes does not end");
 }
@@ -100,9 +155,7 @@ Status NodeVolumes::take_up_one(Driver& driver, drivers::KnownVolume known) {
   if (const auto holders = found_.find(row.name); holders != found_.end()) {
     row.holders = holders->second;
   }
-  SKEP_TRY(keep(row));
-  rows_.emplace(known.volume, std::move(row));
-  return {};
+  return keep(std::move(row));
 }
 
 drivers::RestorePlan NodeVolumes::plan(const Driver& driver) const {
@@ -116,11 +169,18 @@ drivers::RestorePlan NodeVolumes::plan(const Driver& driver) const {
     plan.objects.push_back(drivers::restored_volume(name, row.handle, holders));
   }
   plan.ids = std::move(ids);
-  plan.told = [not_now = driver.not_now, of = driver.named.name](const std::string& name,
-                                                                 const Status& back) {
-    if (back) return;
-    if (is_temporary(back.error().kind)) *not_now = back.error();
+  plan.told = [withheld = driver.withheld, of = driver.named.name](const std::string& name,
+                                                                   const Status& back) {
+    const auto at = withheld->volumes.find(name);
+    const std::string before = at == withheld->volumes.end() ? "" : at->second;
+    if (!back && is_temporary(back.error().kind)) {
+      withheld->volumes[name] = back.error().message;
+      withheld->grown.notify();
+    } else {
+      withheld->volumes.erase(name);
+    }
     // Its row stays: that its data are gone is for a person to find out and to decide about.
+    if (back || back.error().message == before) return;
     spdlog::warn("agent: volume {} of driver {} is not as it was: {}", name, of,
                  back.error().message);
   };
@@ -128,6 +188,10 @@ drivers::RestorePlan NodeVolumes::plan(const Driver& driver) const {
 }
 
 asio::awaitable<void> NodeVolumes::settle() {
+  const std::set<std::string> unwritten = unwritten_;
+  for (const std::string& name : unwritten) {
+    if (const auto at = rows_.find(name); at != rows_.end()) correct(at->second);
+  }
   std::vector<std::string> names;
   for (const auto& [name, row] : rows_) {
     if (row.stage != VolumeStage::made) names.push_back(name);
@@ -145,7 +209,7 @@ asio::awaitable<Status> NodeVolumes::settle_one(std::string name) {
   const VolumeStage stage = at->second.stage;
   SKEP_CO_TRY_ASSIGN(Driver * owner, driver(at->second.driver));
   if (!owner->ready) co_return Status();  // its own restore comes back to this
-  if (stage == VolumeStage::intended) co_return co_await make(name, *owner);
+  if (stage == VolumeStage::intended) co_return co_await make(name, *owner, Attempt::repeated);
   co_return co_await unmake(name, *owner, /*force=*/false);
 }
 
