@@ -1,6 +1,7 @@
 // A balancer that is right (and keeps everything in memory), and the mistakes one can make in it.
 // SPDX-License-Identifier: Apache-2.0
 #include <chrono>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -35,6 +36,15 @@ struct Scope {
 
 class Balancer final : public BalancerDriver {
  public:
+  void configure(const skep::sdk::Members&, const skep::sdk::Place& place) override {
+    notes_ = place.data_dir + "/generations";
+    std::ifstream notes(notes_);
+    int64_t generation = 0;
+    for (std::string scope;
+         wrong("remembers-the-generation-alone") && notes >> scope >> generation;) {
+      at(scope).generation = generation;
+    }
+  }
   BalancerCapabilities capabilities() override {
     BalancerCapabilities has;
     has.weights = true;
@@ -97,6 +107,7 @@ class Balancer final : public BalancerDriver {
   static LbApply::Step step(const LbApply& request, int64_t present);
 
   std::mutex lock_;
+  std::string notes_;  // a mistake's memory
   std::map<std::string, Scope> scopes_;
 };
 
@@ -117,7 +128,11 @@ int64_t Balancer::apply(const LbApply& request) {
   const LbApply::Step meant = step(request, scope.generation);
   if (meant == LbApply::Step::nothing) return scope.generation;
   const auto take_away = [&] {
-    for (const std::string& id : request.remove) scope.services.erase(id);
+    for (const std::string& id : request.remove) {
+      if (scope.services.erase(id) == 0 && wrong("removal-of-unknown-fails")) {
+        throw Failure(SKEP_E_INVALID, "there is no service " + id);
+      }
+    }
   };
   if (wrong("removes-first")) {
     take_away();
@@ -153,6 +168,9 @@ int64_t Balancer::apply(const LbApply& request) {
     for (int i = 0; i < 2'500; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   scope.generation = request.generation;
+  if (wrong("remembers-the-generation-alone")) {
+    std::ofstream(notes_, std::ios::app) << request.scope << " " << request.generation << "\n";
+  }
   return scope.generation;
 }
 

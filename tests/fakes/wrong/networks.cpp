@@ -28,6 +28,7 @@ class Networks final : public Bridges {
   }
 
   void remove(const std::string& network) override {
+    if (wrong("removes-only-what-it-remembers") && !knows(network)) return;
     const NetworkList before = list();
     if (wrong("removes-with-endpoints")) {
       for (const ListedEndpoint& one : before.endpoints) {
@@ -44,7 +45,15 @@ class Networks final : public Bridges {
     ip_({"link", "add", interface_name(bridge_mark, network), "group", group, "type", "bridge"});
   }
 
+  CreatedNetwork create(const CreateNetwork& request) override {
+    remembered_.insert(request.network);
+    return Bridges::create(request);
+  }
   CreatedEndpoint endpoint_create(const CreateEndpoint& request) override;
+  void endpoint_remove(const std::string& network, const std::string& endpoint) override {
+    if (wrong("removes-only-what-it-remembers") && !knows(endpoint)) return;
+    Bridges::endpoint_remove(network, endpoint);
+  }
 
   std::string join(const JoinEndpoint& request) override;
 
@@ -52,6 +61,7 @@ class Networks final : public Bridges {
     if (wrong("leave-wants-the-namespace") && !request.netns.empty()) {
       const Inside inside(request.netns);
     }
+    if (wrong("removes-only-what-it-remembers") && !knows(request.endpoint)) return;
     Bridges::leave(request);
   }
 
@@ -64,6 +74,7 @@ class Networks final : public Bridges {
   }
 
   void restore(const RestoreNetworkObject& request) override {
+    if (!request.handle.is_null()) remembered_.insert(request.id);
     const bool endpoint = request.handle.is_object() && request.handle.contains("endpoint");
     if (wrong("restored-addresses-are-free") && endpoint) return;
     Bridges::restore(request);
@@ -93,7 +104,10 @@ class Networks final : public Bridges {
     return reply;
   }
 
+  bool knows(const std::string& id) const { return remembered_.contains(id); }
+
   Ip ip_;
+  std::set<std::string> remembered_;  // made or restored, by this process
 };
 
 CreatedEndpoint Networks::endpoint_create(const CreateEndpoint& request) {
@@ -101,6 +115,7 @@ CreatedEndpoint Networks::endpoint_create(const CreateEndpoint& request) {
     throw Failure(SKEP_E_EXISTS, "there is an endpoint " + request.endpoint);
   }
   const bool first = !listed(request.endpoint);
+  remembered_.insert(request.endpoint);
   try {
     CreatedEndpoint reply = Bridges::endpoint_create(request);
     if (first && wrong("gives-an-address-twice")) return given_twice(request, std::move(reply));
@@ -126,6 +141,10 @@ std::string Networks::join(const JoinEndpoint& request) {
   JoinEndpoint where = request;
   if (wrong("joins-the-wrong-namespace")) where.netns = "/proc/thread-self/ns/net";
   const std::string interface = Bridges::join(where);
+  if (wrong("ports-are-isolated")) {
+    ip_({"link", "set", interface_name(port_mark, request.endpoint), "type", "bridge_slave",
+         "isolated", "on"});
+  }
   const Inside inside(where.netns);
   if (wrong("join-leaves-it-down")) ip_({"link", "set", interface, "down"});
   if (wrong("join-without-a-route")) ip_({"route", "del", "default"});
@@ -133,10 +152,37 @@ std::string Networks::join(const JoinEndpoint& request) {
   return interface;
 }
 
+// The contract's null is taken away by the wrapper, so this mistake is made before it.
+skep_call right_endpoint_create = nullptr;
+
+skep_status null_is_a_value(void* self, skep_op* op, skep_str request) {
+  std::string text(request.ptr == nullptr ? "" : request.ptr, request.len);
+  for (size_t at = 0; (at = text.find(":null", at)) != std::string::npos;)
+    text.replace(at, 5, ":0");
+  return right_endpoint_create(self, op, {text.data(), text.size()});
+}
+
+const void* (*right_interface)(void*, const char*) = nullptr;
+
+const void* wrong_interface(void* self, const char* id) {
+  const void* const right = right_interface(self, id);
+  if (right == nullptr || std::string_view(id) != SKEP_NETWORK_1) return right;
+  static skep_network_1 table = *static_cast<const skep_network_1*>(right);
+  right_endpoint_create = static_cast<const skep_network_1*>(right)->endpoint_create;
+  table.endpoint_create = null_is_a_value;
+  return &table;
+}
+
 }  // namespace
 
 const skep_instance* make(const skep_host* host) {
-  return skep::sdk::make_instance<Networks>(host);
+  const skep_instance* const instance = skep::sdk::make_instance<Networks>(host);
+  if (instance == nullptr || !wrong("null-is-a-value")) return instance;
+  static skep_instance changed;
+  changed = *instance;
+  right_interface = instance->get_interface;
+  changed.get_interface = wrong_interface;
+  return &changed;
 }
 
 }  // namespace wrong_driver

@@ -1,58 +1,27 @@
-// A volume driver that is right, and the mistakes one can make in it.
-//
-// A volume is a folder data_dir/NAME with what it was made of (args.json) and its data; it appears
-// and goes by a rename, so that a crash leaves whole volumes alone. publish binds the data to
-// run_dir/NAME (where mounting is allowed), once, which /proc/self/mountinfo tells and no memory.
+// What every driver has, of the volume driver: requests, ends, configuration, restore, tables.
 // SPDX-License-Identifier: Apache-2.0
+#include "tests/fakes/wrong/volumes.hpp"
+
 #include <fcntl.h>
 #include <pthread.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
-#include <chrono>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
-#include <iterator>
-#include <map>
-#include <mutex>
-#include <nlohmann/json.hpp>
-#include <set>
-#include <sstream>
 #include <stdexcept>
-#include <string>
 #include <thread>
-#include <vector>
 
-#include "skep/abi.h"
 #include "skep/volume.h"
-#include "tests/fakes/wrong/wrong.hpp"
 
 namespace wrong_driver {
 
 const char* const interfaces = "skep.base/1 skep.volume/1";
 const char* const config_schema =
-    R"({"type": "object", "properties": {"color": {"type": "string", "default": "red"}}})";
-
-namespace {
-
-using json = nlohmann::json;
-namespace fs = std::filesystem;
-
-struct Failure {
-  skep_status code;
-  std::string text;
-};
-
-skep_str view(std::string_view text) {
-  return {text.data(), text.size()};
-}
+    R"({"type": "object", "required": ["color"],
+        "properties": {"color": {"type": "string", "default": "red"}, "store": {"type": "string"}}})";
 
 void pause_ms(int milliseconds) {
-  // For mistakes that need a moment to be seen in; nothing waits for it.
   for (const auto until =
            std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
        std::chrono::steady_clock::now() < until;) {
@@ -60,140 +29,14 @@ void pause_ms(int milliseconds) {
   }
 }
 
-int mounts_at(const std::string& path) {
-  int count = 0;
-  std::ifstream table("/proc/self/mountinfo");
-  for (std::string line; std::getline(table, line);) {
-    std::istringstream words(line);
-    std::string word;
-    for (int i = 0; i < 5; ++i) words >> word;
-    if (word == path) ++count;
-  }
-  return count;
+void wait_for(const std::atomic<bool>& seen) {
+  for (int i = 0; i < 4'000 && !seen; ++i) pause_ms(1);
 }
 
-// What the mistakes with memory between instances keep.
-struct Shared {
-  std::map<std::string, json> volumes;
-  const skep_host* host = nullptr;
-};
 Shared& shared() {
   static Shared one;
   return one;
 }
-
-class Volumes {
- public:
-  explicit Volumes(const skep_host* host) : host_(host) {
-    instance_.struct_size = sizeof instance_;
-    instance_.self = this;
-    instance_.get_interface = &get_interface;
-    instance_.destroy = [](void* self) { delete static_cast<Volumes*>(self); };
-    shared().host = host;
-  }
-  const skep_instance* instance() const { return &instance_; }
-
-  json capabilities(const json&) { return {{"scope", "local"}}; }
-  json configure(const json& request);
-  json probe(const json&);
-  json restore(const json& request);
-  json restore_done(const json& request);
-  json drain(const json&) {
-    draining_ = !wrong("works-while-drained");
-    return json::object();
-  }
-  json shutdown(const json&) { return json::object(); }
-  json dump(const json&) { return {{"volumes", volumes_.size()}}; }
-
-  json create(const json& request);
-  json remove(const json& request);
-  json get(const json& request) { return told(find(name_of(request))); }
-  json list(const json& request);
-  json validate(const json& request);
-  json publish(const json& request);
-  json unpublish(const json& request);
-  json usage(const json& request);
-  json mounts(const json&);
-
-  template <json (Volumes::*method)(const json&)>
-  static skep_status call(void* self, skep_op* op, skep_str text) {
-    auto& driver = *static_cast<Volumes*>(self);
-    if (driver.answers_strangely(op, text)) return SKEP_PENDING;
-    if (wrong("exceptions-cross")) {
-      const json request = json::parse(text.ptr, text.ptr + text.len);
-      return driver.end(op, (driver.*method)(request));
-    }
-    const json request = json::parse(text.ptr, text.ptr + text.len, nullptr, false);
-    if (!request.is_object()) {
-      return driver.fail(op, {SKEP_E_INVALID, "the request is no JSON object"});
-    }
-    // No text of this file's own throws; what the JSON library and the file system throw ends here.
-    try {
-      const std::lock_guard lock(driver.mutex_);
-      if (wrong("refuses-unknown-members") && request.contains("kit_unknown")) {
-        throw Failure{SKEP_E_INVALID, "kit_unknown is not known"};
-      }
-      return driver.end(op, (driver.*method)(request));
-    } catch (const Failure& failure) {
-      return driver.fail(op, failure);
-    } catch (const fs::filesystem_error& error) {
-      const bool full = error.code() == std::errc::no_space_on_device;
-      const bool told = full && !wrong("full-disk-is-internal");
-      return driver.fail(op, {told ? SKEP_E_EXHAUSTED : SKEP_E_INTERNAL, error.what()});
-    } catch (const std::exception& error) {
-      return driver.fail(op, {SKEP_E_INVALID, error.what()});
-    }
-  }
-
- private:
-  struct Volume {
-    std::string name;
-    json args;
-    std::vector<std::string> holders;
-  };
-
-  static const void* get_interface(void* self, const char* id);
-
-  // ---- ends of operations
-  const skep_host* host() const { return wrong("host-in-a-static") ? shared().host : host_; }
-  skep_status end(skep_op* op, const json& reply);
-  skep_status fail(skep_op* op, const Failure& failure);
-  bool answers_strangely(skep_op* op, skep_str text);
-  void log(const std::string& line) const { host_->log(host_, nullptr, SKEP_LOG_INFO, view(line)); }
-
-  // ---- requests
-  static std::string text_of(const json& request, const char* member);
-  std::string name_of(const json& request) const;
-  void check_options(const json& request) const;
-  static json args_of(const json& request);
-  void check_in_service() const {
-    if (draining_) throw Failure{SKEP_E_UNAVAILABLE, "the driver is drained"};
-  }
-
-  // ---- volumes
-  std::string folder(const std::string& name) const { return data_dir_ + "/" + name; }
-  std::string target(const std::string& name) const {
-    return mounts_ ? run_dir_ + "/" + name : folder(name) + "/data";
-  }
-  Volume& find(const std::string& name);
-  json told(const Volume& volume);
-  void make(const std::string& name, const json& args, const json& request);
-  void take(const std::string& name);
-  void mount_once(const std::string& name);
-  void unmount(const std::string& name);
-  void read_all();
-
-  const skep_host* host_;
-  skep_instance instance_{};
-  std::recursive_mutex mutex_;
-  std::string run_dir_;
-  std::string data_dir_;
-  bool mounts_ = false;
-  bool draining_ = false;
-  int probes_ = 0;
-  std::map<std::string, Volume> volumes_;
-  std::set<std::string> published_here_;  // a mistake's memory
-};
 
 skep_status Volumes::end(skep_op* op, const json& reply) {
   const std::string text = reply.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -208,12 +51,16 @@ skep_status Volumes::fail(skep_op* op, const Failure& failure) {
   return SKEP_OK;
 }
 
+namespace {
+
 int depth_of(const char* at, const char* end) {
   volatile char room[512] = {};  // a deep request uses up the stack
   room[0] = 1;
   if (at == end || (*at != '[' && *at != '{' && *at != '"' && *at != ':')) return room[0];
   return depth_of(at + 1, end) + room[0];
 }
+
+}  // namespace
 
 // Mistakes with whatever request.
 bool Volumes::answers_strangely(skep_op* op, skep_str text) {
@@ -257,11 +104,15 @@ std::string Volumes::name_of(const json& request) const {
   return name;
 }
 
-void Volumes::check_options(const json& request) const {
+void Volumes::check_options(const json& request) {
   if (wrong("takes-unknown-options")) return;
   const json options = request.value("options", json::object());
-  if (options.empty()) return;
-  throw Failure{SKEP_E_INVALID, "option " + options.begin().key() + " is not known"};
+  for (const auto& [name, value] : options.items()) {
+    if (name != "mode") throw Failure{SKEP_E_INVALID, "option " + name + " is not known"};
+    if (value != "0700" && value != "0755" && !wrong("takes-bad-values")) {
+      throw Failure{SKEP_E_INVALID, "option mode can't be " + value.dump()};
+    }
+  }
 }
 
 json Volumes::args_of(const json& request) {
@@ -273,15 +124,51 @@ json Volumes::args_of(const json& request) {
   return args;
 }
 
+// Takes nothing of what it refuses.
+void Volumes::take_config(const json& request, bool checked) {
+  const json& config = request.at("config");
+  if (!config.is_object()) throw Failure{SKEP_E_INVALID, "config is no object"};
+  for (const char* const member : {"color", "store"}) {
+    if (checked && config.contains(member) && !config[member].is_string()) {
+      throw Failure{SKEP_E_INVALID, std::string("config: ") + member + " is no text"};
+    }
+  }
+  if (!config.contains("color") && !wrong("takes-an-incomplete-configuration")) {
+    throw Failure{SKEP_E_INVALID, "config: color is missing"};
+  }
+  if (wrong("refuses-a-good-configuration")) {
+    throw Failure{SKEP_E_INVALID, "config: color can't be " + config["color"].dump()};
+  }
+  if (wrong("too-much-is-not-named") && config.contains("kit_unknown_member")) {
+    throw Failure{SKEP_E_INVALID, "config has a member too much"};
+  }
+  const json store = config.value("store", json(""));
+  store_ = store.is_string() ? store.get<std::string>() : "";
+}
+
+json Volumes::reconfigure(const json& request) {
+  take_config(request, !wrong("reconfigure-takes-anything"));
+  return json::object();
+}
+
+json Volumes::capabilities(const json&) {
+  json all{{"scope", "local"}, {"sharing", {"all", "readonly", "onewriter", "none"}}};
+  if (wrong("sharing-is-not-told")) all.erase("sharing");
+  if (wrong("capabilities-change") && ++asked_ % 2 == 0) all["sharing"] = {"all"};
+  return all;
+}
+
 json Volumes::configure(const json& request) {
   if (wrong("needs-its-own-host") && host_->struct_size != sizeof *host_) {
     throw Failure{SKEP_E_PRECONDITION, "the host is not the one this was built with"};
   }
-  const json& config = request.at("config");
-  if (!config.is_object()) throw Failure{SKEP_E_INVALID, "config is no object"};
-  const json color = config.value("color", json("red"));
-  if (!color.is_string() && !wrong("takes-any-configuration")) {
-    throw Failure{SKEP_E_INVALID, "config: color is no text"};
+  if (wrong("needs-a-newer-host-than-it-says") && host_->abi_minor == 0) {
+    throw Failure{SKEP_E_PRECONDITION, "the host is older than 1.1"};
+  }
+  take_config(request, !wrong("takes-any-configuration"));
+  if (wrong("does-not-start-after-shutdown") &&
+      fs::exists(text_of(request, "run_dir") + "/stopped")) {
+    throw Failure{SKEP_E_PRECONDITION, "it was stopped"};
   }
   run_dir_ = text_of(request, "run_dir");
   data_dir_ = text_of(request, "data_dir");
@@ -297,17 +184,38 @@ json Volumes::configure(const json& request) {
 }
 
 void Volumes::read_all() {
+  std::set<std::string> saved;
+  std::ifstream list(data_dir_ + "/.saved");
+  for (std::string name; list >> name;) saved.insert(name);
+  list.close();
   for (const auto& entry : fs::directory_iterator(data_dir_)) {
     const std::string name = entry.path().filename();
+    if (wrong("saves-only-in-good-order") && !saved.contains(name)) continue;
     if (name.front() == '.') {  // a volume that was being made, or taken away
       if (!wrong("half-made-after-a-crash")) fs::remove_all(entry.path());
       continue;
     }
     std::ifstream file(entry.path() / "args.json");
-    const json args = json::parse(file, nullptr, false);
+    // The volumes of one that lets names lead out have no such file.
+    const json args = wrong("names-lead-out") ? json::object() : json::parse(file, nullptr, false);
     if (args.is_discarded() && wrong("half-made-after-a-crash")) continue;
-    if (!wrong("remembers-nothing")) volumes_[name] = {name, args, {}};
+    if (!wrong("remembers-nothing")) volumes_[name] = {name, args, {}, {}, true};
   }
+}
+
+Volumes::~Volumes() {
+  if (wrong("saves-only-in-good-order") && !data_dir_.empty()) {
+    std::ofstream list(data_dir_ + "/.saved");
+    for (const auto& [name, volume] : volumes_) list << name << "\n";
+  }
+  if (wrong("completes-in-its-end") && last_ != nullptr) {
+    host_->complete(host_, last_, SKEP_OK, view("{\"used_bytes\":1}"), view(""));
+  }
+}
+
+json Volumes::shutdown(const json&) {
+  if (wrong("does-not-start-after-shutdown")) std::ofstream(run_dir_ + "/stopped") << "yes";
+  return json::object();
 }
 
 json Volumes::probe(const json&) {
@@ -315,6 +223,14 @@ json Volumes::probe(const json&) {
   if (wrong("slow-probe") && ++probes_ > 5) pause_ms(2'200);
   if (wrong("probe-changes-its-mind") && ++probes_ > 9) {
     return {{"state", "broken"}, {"reason", "just so"}};
+  }
+  if (wrong("logs-for-an-operation-that-never-was")) {
+    auto* const nobody = reinterpret_cast<skep_op*>(uintptr_t{1} << 40);
+    host_->log(host_, nobody, SKEP_LOG_INFO, view("who asked?"));
+  }
+  if (!store_.empty() && !fs::exists(store_)) {
+    const std::string what = wrong("dependency-is-not-named") ? "something" : store_;
+    return {{"state", "not_ready"}, {"reason", what + " is not there"}};
   }
   return {{"state", "ready"}};
 }
@@ -328,6 +244,7 @@ json Volumes::restore(const json& request) {
     }
   }
   Volume& volume = find(name);
+  volume.forgotten = false;
   if (!wrong("forgets-restored-holders")) {
     volume.holders = request.value("holders", std::vector<std::string>());
   }
@@ -347,238 +264,9 @@ json Volumes::restore_done(const json& request) {
   return json::object();
 }
 
-Volumes::Volume& Volumes::find(const std::string& name) {
-  const auto found = volumes_.find(name);
-  if (found == volumes_.end()) throw Failure{SKEP_E_NOTFOUND, "there is no volume " + name};
-  return found->second;
-}
-
-json Volumes::told(const Volume& volume) {
-  json document{{"volume", volume.name}, {"handle", {{"v", 1}}}};
-  if (volume.args.contains("options")) document["options"] = volume.args["options"];
-  if (wrong("reply-of-another-shape")) document["path"] = 17;
-  return document;
-}
-
-void Volumes::make(const std::string& name, const json& args, const json& request) {
-  const std::string fresh =
-      wrong("half-made-after-a-crash") ? folder(name) : data_dir_ + "/.new-" + name;
-  if (wrong("half-made-after-a-crash") && fs::exists(fresh)) {
-    throw Failure{SKEP_E_INTERNAL, fresh + " is in the way"};
-  }
-  const auto leave_nothing = [&] {
-    if (!wrong("leaves-half-made")) fs::remove_all(fresh);
-  };
-  try {
-    fs::create_directories(wrong("names-lead-out") ? folder(name) + "/data" : fresh + "/data");
-    if (wrong("half-made-after-a-crash")) pause_ms(20);
-    const std::string gone = data_dir_ + "/.gone-" + name;
-    if (wrong("data-outlives-remove") && fs::exists(gone)) {
-      fs::remove_all(fresh);
-      fs::rename(gone, fresh);
-    }
-    check_options(request);
-    if (wrong("names-lead-out")) return void(volumes_[name] = {name, args, {}});
-    std::ofstream file(fresh + "/args.json");
-    file << args.dump();
-    file.close();
-    if (!file) {
-      throw fs::filesystem_error("args.json", std::make_error_code(std::errc::no_space_on_device));
-    }
-    if (fresh != folder(name)) fs::rename(fresh, folder(name));
-  } catch (const Failure&) {
-    leave_nothing();
-    throw;
-  } catch (const fs::filesystem_error&) {
-    leave_nothing();
-    throw;
-  }
-  volumes_[name] = {name, args, {}};
-}
-
-json Volumes::create(const json& request) {
-  check_in_service();
-  const std::string name = name_of(request);
-  if (wrong("logs-secrets")) log("create " + request.dump());
-  if (wrong("objects-in-a-static")) volumes_.clear();
-  if (wrong("objects-in-a-static")) {
-    for (const auto& [other, args] : shared().volumes) volumes_[other] = {other, args, {}};
-  }
-  if (request.value("sharing", "all") != "all") {
-    throw Failure{SKEP_E_UNIMPLEMENTED, "sharing all alone is there"};
-  }
-  const json args = args_of(request);
-  if (const auto there = volumes_.find(name); there != volumes_.end()) {
-    if (wrong("create-is-not-idempotent")) throw Failure{SKEP_E_EXISTS, name + " is there"};
-    if (there->second.args != args && !wrong("takes-other-arguments")) {
-      throw Failure{SKEP_E_EXISTS, name + " was made otherwise"};
-    }
-  } else if (wrong("loses-objects-when-many-come")) {
-    // Reads, changes and writes its list without holding it.
-    auto copy = volumes_;
-    mutex_.unlock();
-    pause_ms(3);
-    mutex_.lock();
-    make(name, args, request);
-    copy[name] = volumes_[name];
-    volumes_ = copy;
-  } else {
-    make(name, args, request);
-  }
-  if (wrong("objects-in-a-static")) shared().volumes[name] = args;
-  json reply{{"handle", {{"v", 1}}}};
-  if (wrong("differs-in-process") &&
-      fs::read_symlink("/proc/self/exe").filename() == "skep-plugin-host") {
-    reply["capacity_bytes"] = 1;
-  }
-  if (wrong("another-reply-each-time")) {
-    reply["handle"]["v"] = std::chrono::steady_clock::now().time_since_epoch().count();
-  }
-  return reply;
-}
-
-void Volumes::take(const std::string& name) {
-  unmount(name);
-  volumes_.erase(name);
-  shared().volumes.erase(name);
-  const std::string going = data_dir_ + "/.gone-" + name;
-  std::error_code absent;  // after a crash there may be nothing any more
-  fs::rename(folder(name), going, absent);
-  if (!wrong("data-outlives-remove")) fs::remove_all(going);
-}
-
-json Volumes::remove(const json& request) {
-  check_in_service();
-  const std::string name = name_of(request);
-  const auto found = volumes_.find(name);
-  if (found == volumes_.end()) {
-    if (wrong("remove-of-unknown-fails")) throw Failure{SKEP_E_NOTFOUND, name + " is not there"};
-    return json::object();
-  }
-  const std::vector<std::string>& holders = found->second.holders;
-  if (!holders.empty() && !wrong("removes-what-is-held")) {
-    throw Failure{SKEP_E_BUSY, wrong("busy-without-a-name") ? name + " is held"
-                                                            : name + " is held by " + holders[0]};
-  }
-  take(name);
-  return json::object();
-}
-
-json Volumes::list(const json& request) {
-  const size_t max = request.value("max", volumes_.size() + 1);
-  const std::string token = request.value("token", "");
-  json reply{{"volumes", json::array()}};
-  size_t position = 0;
-  for (const auto& [name, volume] : volumes_) {
-    // By position, names that came or went move the others.
-    const bool before = wrong("pages-by-position")
-                            ? position++ < static_cast<size_t>(token.empty() ? 0 : std::stoi(token))
-                            : !token.empty() && name <= token;
-    if (before) continue;
-    if (reply["volumes"].size() == max && !wrong("ignores-max")) {
-      reply["next"] = wrong("pages-by-position")
-                          ? std::to_string(position - 1)
-                          : reply["volumes"].back().at("volume").get<std::string>();
-      break;
-    }
-    reply["volumes"].push_back(told(volume));
-    if (wrong("lists-twice")) reply["volumes"].push_back(told(volume));
-  }
-  return reply;
-}
-
-json Volumes::validate(const json& request) {
-  check_options(request);
-  if (wrong("validate-makes") && !volumes_.contains("validated")) {
-    make("validated", json::object(), json::object());
-  }
-  return json::object();
-}
-
-void Volumes::mount_once(const std::string& name) {
-  if (!mounts_) return;
-  const std::string place = target(name);
-  fs::create_directories(place);
-  const bool again = wrong("mounts-again") && published_here_.insert(name).second;
-  if (mounts_at(place) > 0 && !again) return;
-  if (::mount((folder(name) + "/data").c_str(), place.c_str(), nullptr, MS_BIND, nullptr) != 0) {
-    throw Failure{SKEP_E_INTERNAL, place + " can't be mounted: " + std::strerror(errno)};
-  }
-}
-
-void Volumes::unmount(const std::string& name) {
-  if (!mounts_) return;
-  const std::string place = target(name);
-  while (mounts_at(place) > 0) {
-    if (umount2(place.c_str(), MNT_DETACH) != 0) break;
-  }
-  std::error_code ignored;  // it may never have been published
-  fs::remove(place, ignored);
-}
-
-json Volumes::publish(const json& request) {
-  check_in_service();
-  const std::string name = name_of(request);
-  if (wrong("publish-makes") && !volumes_.contains(name)) make(name, json::object(), request);
-  if (wrong("publish-wants-a-handle") && request.value("handle", json()).is_null()) {
-    throw Failure{SKEP_E_INVALID, "handle is absent"};
-  }
-  Volume& volume = find(name);
-  const std::string holder = text_of(request, "holder");
-  if (wrong("one-holder-alone") && !request.value("holders", json::array()).empty()) {
-    throw Failure{SKEP_E_PRECONDITION, name + " is held by another"};
-  }
-  mount_once(name);
-  if (wrong("counts-holders-itself")) {
-    volume.holders.push_back(holder);
-  } else {
-    volume.holders = request.value("holders", std::vector<std::string>());
-    volume.holders.push_back(holder);
-  }
-  if (wrong("path-is-not-there")) return {{"path", target(name) + "/nowhere"}};
-  return {{"path", target(name)}};
-}
-
-json Volumes::unpublish(const json& request) {
-  check_in_service();
-  const std::string name = name_of(request);
-  const std::string holder = text_of(request, "holder");
-  const auto found = volumes_.find(name);
-  if (found == volumes_.end()) return json::object();
-  std::vector<std::string>& holders = found->second.holders;
-  if (wrong("counts-holders-itself")) {
-    if (const auto one = std::ranges::find(holders, holder); one != holders.end()) {
-      holders.erase(one);
-    }
-  } else {
-    holders = request.value("holders", std::vector<std::string>());
-  }
-  if (wrong("unmounts-under-the-others") || (holders.empty() && !wrong("never-unmounts"))) {
-    unmount(name);
-  }
-  return json::object();
-}
-
-json Volumes::usage(const json& request) {
-  Volume& volume = find(name_of(request));
-  uintmax_t bytes = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(folder(volume.name) + "/data")) {
-    if (entry.is_regular_file()) bytes += entry.file_size();
-  }
-  return {{"used_bytes", wrong("usage-is-made-up") ? 4096 : bytes}};
-}
-
-json Volumes::mounts(const json&) {
-  json all = json::array();
-  for (const auto& [name, volume] : volumes_) {
-    if (mounts_ && mounts_at(target(name)) > 0 && !wrong("mounts-tells-nothing")) {
-      all.push_back({{"volume", name}, {"path", target(name)}});
-    }
-  }
-  return {{"mounts", all}};
-}
-
 // ---- mistakes with the end of an operation, of `usage` alone
+
+namespace {
 
 skep_status never(void*, skep_op*, skep_str) {
   return SKEP_PENDING;
@@ -618,14 +306,30 @@ skep_status throws(void*, skep_op*, skep_str) {
   throw std::runtime_error("over the wall");
 }
 
+template <json (Volumes::*method)(const json&)>
+skep_status remembered(void* self, skep_op* op, skep_str request) {
+  static_cast<Volumes*>(self)->remember(op);
+  return Volumes::call<method>(self, op, request);
+}
+
+// Takes the wish of not being wanted any more for a failure of its own.
+skep_status disturbed(void* self, skep_op* op, skep_str) {
+  auto& driver = *static_cast<Volumes*>(self);
+  for (int i = 0; i < 4'000 && driver.host()->cancelled(driver.host(), op) == 0; ++i) pause_ms(1);
+  return driver.fail(op, {SKEP_E_INTERNAL, "it was disturbed"});
+}
+
 skep_call usage_function() {
   using Me = Volumes;
+  if (wrong("completes-in-its-end")) return remembered<&Me::usage>;
   if (wrong("forgets-to-complete")) return never;
   if (wrong("completes-twice")) return twice<&Me::usage>;
   if (wrong("completes-late")) return late<&Me::usage>;
   if (wrong("throws-in-one-operation")) return throws;
   return Volumes::call<&Me::usage>;
 }
+
+}  // namespace
 
 const void* Volumes::get_interface(void*, const char* id) {
   using Me = Volumes;
@@ -639,10 +343,10 @@ const void* Volumes::get_interface(void*, const char* id) {
                                    call<&Me::drain>,
                                    call<&Me::shutdown>,
                                    wrong("lacks-a-function") ? nullptr : call<&Me::dump>,
-                                   nullptr};
+                                   call<&Me::reconfigure>};
   static const skep_volume_1 volume = {sizeof volume,
                                        0,
-                                       call<&Me::create>,
+                                       wrong("cancel-is-a-failure") ? disturbed : call<&Me::create>,
                                        call<&Me::remove>,
                                        call<&Me::get>,
                                        call<&Me::list>,
@@ -654,16 +358,14 @@ const void* Volumes::get_interface(void*, const char* id) {
                                        nullptr,
                                        nullptr,
                                        nullptr,
-                                       nullptr,
-                                       nullptr,
+                                       call<&Me::attach>,
+                                       call<&Me::detach>,
                                        nullptr,
                                        nullptr};
   if (std::strcmp(id, SKEP_BASE_1) == 0) return &base;
   if (std::strcmp(id, SKEP_VOLUME_1) == 0) return &volume;
   return nullptr;
 }
-
-}  // namespace
 
 const skep_instance* make(const skep_host* host) {
   return (new Volumes(host))->instance();

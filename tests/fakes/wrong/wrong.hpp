@@ -1,7 +1,7 @@
 // One driver per mistake: what the fakes of this folder share.
 //
-// Every fake is built of one body (volumes.cpp or balancer.cpp), compiled once and right in all it
-// does, and of entry.cpp, compiled for each fake with the name of its mistake. The body asks
+// Every fake is built of one body (volumes*.cpp, balancer.cpp, ..), compiled once and right in all
+// it does, and of entry.cpp, compiled for each fake with the name of its mistake. The body asks
 // wrong("...") where a mistake is made; with the name "nothing" it makes none. So a fake differs
 // from the right one in what its name says, and the kit must find exactly that.
 // SPDX-License-Identifier: Apache-2.0

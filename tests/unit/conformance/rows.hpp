@@ -63,12 +63,37 @@ inline Group base_group() {
                {"generic.base.no-exception"}},
               {"volumes-exceptions-cross",
                {"generic.base.no-exception", "generic.seen.rule-21"},
-               {"generic.config.wrong-type", "volume.life.*"}},
+               {"generic.config.*", "volume.life.*"}},
               {"volumes-throws-in-one-operation",
                {"generic.base.no-exception", "generic.seen.rule-21", "volume.usage"},
                {"volume.life.*"}},
               {"volumes-works-while-drained", {"volume.life.drained"}, {}},
               {"volumes-bad-metric-name", {"generic.watch.metrics"}, {}},
+          }};
+}
+
+inline Group configuration_group() {
+  return {"generic.tables.*,generic.config.[gmur]*,generic.probe.d*",
+          {
+              {"volumes-needs-a-newer-host-than-it-says",
+               {"generic.tables.older-host"},
+               {"generic.config.*", "generic.probe.dependency"}},
+              {"volumes-refuses-a-good-configuration",
+               {"generic.config.good"},
+               {"generic.tables.*", "generic.config.*", "generic.probe.dependency"}},
+              {"volumes-takes-an-incomplete-configuration", {"generic.config.missing"}, {}},
+              {"volumes-too-much-is-not-named", {"generic.config.unknown-member"}, {}},
+              {"volumes-reconfigure-takes-anything", {"generic.config.reconfigure"}, {}},
+              {"volumes-dependency-is-not-named", {"generic.probe.dependency"}, {}},
+          }};
+}
+
+inline Group capabilities_group() {
+  return {"generic.base.[co]*,generic.probe.*",
+          {
+              {"volumes-capabilities-change", {"generic.base.capabilities"}, {}},
+              {"volumes-does-not-start-after-shutdown", {"generic.base.orderly-end"}, {}},
+              {"volumes-logs-for-an-operation-that-never-was", {"generic.watch.log"}, {}},
           }};
 }
 
@@ -103,10 +128,13 @@ inline Group completion_group() {
       {
           {"volumes-completes-twice", {"generic.watch.completion", "volume.life.silent-end"}, {}},
           {"volumes-completes-late", {"generic.watch.completion"}, {"volume.life.silent-end"}},
+          {"volumes-completes-in-its-end",
+           {"generic.watch.completion", "volume.life.silent-end"},
+           {}},
           {"volumes-reply-of-another-shape", {"generic.watch.replies"}, {}},
           {"volumes-another-reply-each-time",
-           {"volume.life.repeated"},
-           {"volume.modes.same", "volume.get.agrees"}},
+           {"volume.life.repeated", "volume.get.agrees"},
+           {"volume.modes.same"}},
           {"volumes-differs-in-process", {"volume.modes.same"}, {}},
       }};
 }
@@ -132,8 +160,8 @@ inline Group life_group() {
   return {"volume.life.*,volume.overlap.*,volume.modes.*,volume.remove.*",
           {
               {"volumes-create-is-not-idempotent",
-               {"volume.life.repeated"},
-               {"volume.life.other-arguments", "volume.overlap.one-object"}},
+               {"volume.life.repeated", "volume.overlap.one-object"},
+               {"volume.life.other-arguments"}},
               {"volumes-takes-other-arguments", {"volume.life.other-arguments"}, {}},
               {"volumes-remove-of-unknown-fails",
                {"volume.life.repeated", "volume.remove.unknown"},
@@ -144,6 +172,17 @@ inline Group life_group() {
               {"volumes-objects-in-a-static", {"volume.modes.two-instances"}, {}},
               {"volumes-host-in-a-static", {"volume.modes.two-instances"}, {"generic.*"}},
           }};
+}
+
+// Each waits for the moment at which it can be wrong, so nothing else is looked at.
+inline Group overlap_group() {
+  return {"volume.overlap.reads",
+          {{"volumes-reads-fail-during-changes", {"volume.overlap.reads"}, {}}}};
+}
+
+inline Group cancelled_group() {
+  return {"volume.cancel.operations",
+          {{"volumes-cancel-is-a-failure", {"volume.cancel.operations"}, {}}}};
 }
 
 inline Group restart_group() {
@@ -158,17 +197,30 @@ inline Group restart_group() {
           {"volumes-deletes-what-was-named",
            {"volume.restart.orderly"},
            {"volume.restart.*", "volume.crash.*"}},
-          {"volumes-restore-makes", {"volume.restart.never-made"}, {"volume.restart.unknown"}},
+          {"volumes-restore-makes", {"volume.restart.never-made", "volume.restart.unknown"}, {}},
           {"volumes-forgets-restored-holders", {"volume.restart.holders"}, {"volume.restart.*"}},
           {"volumes-remembers-holders-itself",
            {"volume.restart.no-holders"},
            {"volume.restart.holders"}},
           {"volumes-mounts-again", {"volume.restart.data"}, {"volume.restart.*", "volume.life.*"}},
+          {"volumes-refuses-what-was-forgotten", {"volume.restart.forgotten"}, {}},
       }};
 }
 
+// These are caught when the driver's process is killed, and by nothing less.
+inline Group kill_group() {
+  return {"volume.crash.[ab]*,volume.restart.data*,volume.restart.orderly",
+          {
+              {"volumes-saves-only-in-good-order",
+               {"volume.crash.before", "volume.crash.after", "volume.restart.data-killed"},
+               {},
+               Mode::process},
+              {"volumes-writes-at-the-next-call", {"volume.crash.after"}, {}, Mode::process},
+          }};
+}
+
 inline Group volume_group() {
-  return {"volume.[gpru]*,volume.li*,volume.sharing.*",
+  return {"volume.[gpru]*,volume.li*",
           {
               {"volumes-removes-what-is-held", {"volume.remove.held"}, {"volume.restart.holders"}},
               {"volumes-busy-without-a-name", {"volume.remove.held"}, {"volume.restart.holders"}},
@@ -195,6 +247,26 @@ inline Group volume_group() {
           }};
 }
 
+inline Group sharing_group() {
+  return {"volume.publish.*,volume.unpublish.*,volume.sharing.*,volume.detach.*",
+          {
+              {"volumes-publish-stacks-mounts",
+               {"volume.publish.same-again"},
+               {"volume.publish.short-holder"}},
+              {"volumes-reader-makes-it-read-only", {"volume.publish.read-only"}, {}},
+              {"volumes-unknown-holder-fails",
+               {"volume.unpublish.unknown-holder"},
+               {"volume.unpublish.last"}},
+              {"volumes-none-is-shared", {"volume.sharing.none"}, {}},
+              {"volumes-onewriter-has-two", {"volume.sharing.onewriter"}, {}},
+              {"volumes-readonly-is-written", {"volume.sharing.readonly"}, {}},
+              {"volumes-sharing-is-not-told",
+               {"volume.sharing.none", "volume.sharing.onewriter", "volume.sharing.readonly"},
+               {}},
+              {"volumes-detaches-unfenced", {"volume.detach.fencing"}, {}},
+          }};
+}
+
 inline Group create_group() {
   return {"volume.create.*,volume.l*,volume.validate.*,volume.secrets,volume.get.*",
           {
@@ -204,7 +276,10 @@ inline Group create_group() {
               {"volumes-validate-makes",
                {"volume.validate.nothing"},
                {"volume.life.*", "volume.create.*"}},
-              {"volumes-takes-unknown-options", {"volume.create.unknown-option"}, {}},
+              {"volumes-takes-unknown-options",
+               {"volume.create.unknown-option"},
+               {"volume.create.bad-option"}},
+              {"volumes-takes-bad-values", {"volume.create.bad-option"}, {}},
               {"volumes-leaves-half-made", {"volume.create.unknown-option"}, {"volume.create.*"}},
               {"volumes-names-lead-out", {"volume.create.names"}, {"volume.create.unknown-option"}},
               {"volumes-full-disk-is-internal", {"volume.create.full-disk"}, {}},
@@ -214,7 +289,7 @@ inline Group create_group() {
 }
 
 inline Group balancer_group() {
-  return {"lb.[ls]*,lb.apply.*,lb.overlap.*",
+  return {"lb.[ls]*,lb.apply.[!t]*,lb.overlap.*",
           {
               {"balancer-attaches-otherwise", {"lb.life.other-arguments"}, {}},
               {"balancer-detach-of-unknown-fails",
@@ -231,14 +306,27 @@ inline Group balancer_group() {
               {"balancer-partial-takes-the-generation", {"lb.apply.partial"}, {}},
               {"balancer-ignores-weights", {"lb.apply.members"}, {}},
               {"balancer-ignores-draining", {"lb.apply.members"}, {}},
-              {"balancer-slow-with-many", {"lb.apply.thousand"}, {}},
+              {"balancer-removal-of-unknown-fails", {"lb.apply.changes"}, {}},
           }};
+}
+
+// A thousand services take a second even where nothing is slow.
+inline Group many_services_group() {
+  return {"lb.apply.thousand", {{"balancer-slow-with-many", {"lb.apply.thousand"}, {}}}};
+}
+
+inline Group balancer_restart_group() {
+  return {"lb.scope.adopted*,lb.restart.*",
+          {{"balancer-remembers-the-generation-alone",
+            {"lb.scope.adopted", "lb.scope.adopted-killed"},
+            {"lb.restart.*"},
+            Mode::process}}};
 }
 
 // Those that wait for a restart of the driver are run with it in a process of its own.
 inline Group network_group() {
   constexpr const char* all = "network.*";
-  return {"network.check.*,network.[eju]*,network.l[ei]*,network.remove.*",
+  return {"network.check.*,network.[ejnu]*,network.l[ei]*,network.remove.*",
           {
               {"networks-endpoint-create-is-not-idempotent",
                {"network.life.repeated"},
@@ -261,7 +349,13 @@ inline Group network_group() {
               {"networks-check-knows-everybody", {"network.unknown"}, {}},
               {"networks-check-sees-nothing", {"network.check.drift"}, {}},
               {"networks-check-always-drifts", {"network.check.drift"}, {"network.life.*"}},
+              {"networks-null-is-a-value", {"network.null-members"}, {}},
           }};
+}
+
+inline Group traffic_group() {
+  return {"network.traffic.node,network.join.*",
+          {{"networks-ports-are-isolated", {"network.traffic.node"}, {}}}};
 }
 
 inline Group network_restart_group() {
@@ -279,6 +373,10 @@ inline Group network_restart_group() {
               {"networks-sweeps-what-was-named", {"network.restart.traffic"}, {all}, Mode::process},
               {"networks-never-sweeps",
                {"network.restart.forgotten-endpoint", "network.restart.forgotten-network"},
+               {all},
+               Mode::process},
+              {"networks-removes-only-what-it-remembers",
+               {"network.restart.unrestored"},
                {all},
                Mode::process},
           }};
@@ -363,6 +461,34 @@ inline Group container_restart_group() {
                {more, "runtime.crash.*"},
                Mode::process},
           }};
+}
+
+inline std::vector<Group> all_groups() {
+  return {
+      loading_group(),         base_group(),
+      configuration_group(),   capabilities_group(),
+      request_group(),         completion_group(),
+      silence_group(),         life_group(),
+      overlap_group(),         cancelled_group(),
+      restart_group(),         kill_group(),
+      volume_group(),          sharing_group(),
+      create_group(),          balancer_group(),
+      many_services_group(),   balancer_restart_group(),
+      network_group(),         traffic_group(),
+      network_restart_group(), stream_group(),
+      cancel_group(),          container_group(),
+      left_over_group(),       container_restart_group(),
+  };
+}
+
+// Cases that no fake fails, with the reason.
+struct Exception {
+  std::string cases;  // glob
+  std::string reason;
+};
+
+inline std::vector<Exception> exceptions() {
+  return {{"runtime.*", "the fakes for further processes, images and crashes are being written"}};
 }
 
 }  // namespace skep::conformance::test

@@ -1,7 +1,8 @@
 // Every mistake is found by the case of the rule it breaks, and no unrelated case complains.
 //
 // The table is rows.hpp: a row names a fake of tests/fakes/wrong, the cases that must fail with it,
-// and those that may. A fake without a row fails the test, and so does a row without its fake.
+// and those that may. A fake without a row fails the test, and so does a row without its fake, and
+// a case of the kit that no fake fails: it may be unable to.
 // SPDX-License-Identifier: Apache-2.0
 #include <fnmatch.h>
 #include <sched.h>
@@ -12,13 +13,16 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <set>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "sdk/conformance/kinds.hpp"
 #include "sdk/conformance/kit.hpp"
 #include "tests/unit/conformance/rows.hpp"
+#include "tests/unit/temporary_folder.hpp"
 
 namespace {
 
@@ -70,8 +74,25 @@ void check_row(const Row& row, const std::string& look, const std::string& profi
   }
 }
 
+// What the kit can't know of the volume fakes.
+class VolumesProfile {
+ public:
+  VolumesProfile() {
+    std::ofstream(path()) << R"({"config": {"color": "red"},
+      "unready": {"config": {"color": "red", "store": "/no/such/store"}, "names": "/no/such/store"},
+      "volume": {"bad_option": {"name": "mode", "value": "wide"}}})";
+  }
+  std::string path() const { return folder_.file("profile.json"); }
+
+ private:
+  skep::testing::TemporaryFolder folder_;
+};
+
 void check_group(const Group& group) {
-  for (const Row& row : group.rows) check_row(row, group.look);
+  const VolumesProfile profile;
+  for (const Row& row : group.rows) {
+    check_row(row, group.look, row.fake.starts_with("volumes-") ? profile.path() : "");
+  }
 }
 
 void check_network_group(const Group& group) {
@@ -129,10 +150,12 @@ void check_container_group(const Group& group) {
 }  // namespace
 
 TEST_CASE("a driver without a mistake passes everything, in both modes", "[right]") {
+  const VolumesProfile profile;
   for (const std::string fake : {"volumes-nothing", "balancer-nothing"}) {
     for (const Mode mode : {Mode::process, Mode::in_process}) {
       std::ostringstream out;
-      const KitReport report = report_of(fake, mode, "", 0, out);
+      const bool volumes = fake == "volumes-nothing";
+      const KitReport report = report_of(fake, mode, "", 0, out, volumes ? profile.path() : "");
       INFO(out.str());
       CHECK(report.failed() == 0);
       CHECK(report.cases.size() > 50);
@@ -145,6 +168,8 @@ TEST_CASE("mistakes in the file, in loading and in instances are caught", "[load
 }
 TEST_CASE("mistakes in tables, configuration and base operations are caught", "[base]") {
   check_group(base_group());
+  check_group(configuration_group());
+  check_group(capabilities_group());
 }
 TEST_CASE("mistakes with requests and errors are caught", "[requests]") {
   check_group(request_group());
@@ -155,18 +180,24 @@ TEST_CASE("mistakes with completion and replies are caught", "[completion]") {
 }
 TEST_CASE("mistakes in an object's life are caught", "[life]") {
   check_group(life_group());
+  check_group(overlap_group());
+  check_group(cancelled_group());
 }
 TEST_CASE("mistakes around restarts are caught", "[restart]") {
   check_group(restart_group());
+  check_group(kill_group());
 }
 TEST_CASE("mistakes with volumes and holders are caught", "[volume]") {
   check_group(volume_group());
+  check_group(sharing_group());
 }
 TEST_CASE("mistakes with what a volume is made of are caught", "[create]") {
   check_group(create_group());
 }
 TEST_CASE("mistakes of balancers are caught", "[lb]") {
   check_group(balancer_group());
+  check_group(many_services_group());
+  check_group(balancer_restart_group());
 }
 
 TEST_CASE("a network driver without a mistake passes everything, in both modes", "[right-net]") {
@@ -181,6 +212,7 @@ TEST_CASE("a network driver without a mistake passes everything, in both modes",
 }
 TEST_CASE("mistakes of networks are caught", "[network]") {
   check_network_group(network_group());
+  check_network_group(traffic_group());
 }
 TEST_CASE("mistakes of networks around restarts are caught", "[network-restart]") {
   check_network_group(network_restart_group());
@@ -212,11 +244,7 @@ TEST_CASE("mistakes of runtimes around restarts are caught", "[runtime-restart]"
 TEST_CASE("every fake has its row, and every row its fake", "[rows]") {
   std::set<std::string> rows{"volumes-nothing", "balancer-nothing", "networks-nothing",
                              "containers-nothing"};
-  for (const Group& some :
-       {loading_group(), base_group(), request_group(), completion_group(), silence_group(),
-        life_group(), restart_group(), volume_group(), create_group(), balancer_group(),
-        network_group(), network_restart_group(), stream_group(), cancel_group(), container_group(),
-        left_over_group(), container_restart_group()}) {
+  for (const Group& some : all_groups()) {
     for (const Row& row : some.rows) CHECK(rows.insert(row.fake).second);
   }
   std::set<std::string> fakes;
@@ -225,4 +253,44 @@ TEST_CASE("every fake has its row, and every row its fake", "[rows]") {
     fakes.insert(name.substr(std::string("wrong-").size()));
   }
   CHECK(rows == fakes);
+}
+
+TEST_CASE("every case of the kit is failed by some fake", "[rows]") {
+  // A case of the common part goes by its name without the kind: it is the same code for all.
+  const auto common = [](const std::string& kind, const std::string& name) {
+    return name.substr(kind.size());
+  };
+  std::set<std::string> cases;
+  std::set<std::string> shared;
+  for (const Case& one : generic_cases()) cases.insert(one.name);
+  for (const Kind* const kind : kinds()) {
+    const std::string name(kind->name());
+    for (const Case& one : life_cases(*kind)) {
+      shared.insert(one.name);
+      cases.insert(common(name, one.name));
+    }
+    for (const Case& one : kind->cases()) CHECK(cases.insert(one.name).second);
+  }
+  std::set<std::string> failed;
+  for (const Group& group : all_groups()) {
+    for (const Row& row : group.rows) {
+      for (const std::string& name : row.must) {
+        const bool is_shared = shared.contains(name);
+        failed.insert(is_shared ? common(name.substr(0, name.find('.')), name) : name);
+      }
+    }
+  }
+  std::set<std::string> unseen;
+  std::ranges::set_difference(cases, failed, std::inserter(unseen, unseen.end()));
+  for (const Exception& one : exceptions()) {
+    INFO(one.cases << " is excepted (" << one.reason << "), and must be needed");
+    CHECK(std::erase_if(unseen, [&](const std::string& name) {
+            return fnmatch(one.cases.c_str(), name.c_str(), 0) == 0;
+          }) > 0);
+  }
+  CHECK(unseen == std::set<std::string>());
+  for (const std::string& name : failed) {
+    INFO(name << " is a case of no kind");
+    CHECK((cases.contains(name) || name.starts_with("generic.seen.")));
+  }
 }
