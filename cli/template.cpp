@@ -297,6 +297,22 @@ Result<std::string> Template::print(const Json& object) const {
   return out;
 }
 
+namespace {
+
+// A field that no table shows, as docker heads it: "CreatedAt" is "CREATED AT", "ID" one word.
+std::string heading_of(const std::string& field) {
+  const auto capital = [](char c) { return c >= 'A' && c <= 'Z'; };
+  const auto small = [](char c) { return c >= 'a' && c <= 'z'; };
+  std::string heading;
+  for (size_t i = 0; i < field.size(); ++i) {
+    if (i > 0 && capital(field[i]) && small(field[i - 1])) heading += ' ';
+    heading += small(field[i]) ? static_cast<char>(field[i] - 32) : field[i];
+  }
+  return heading;
+}
+
+}  // namespace
+
 std::string Template::header(const Json& column_names) const {
   std::string out;
   for (const TemplateNode& node : *nodes_) {
@@ -304,7 +320,7 @@ std::string Template::header(const Json& column_names) const {
     if (node.kind != TemplateNode::Kind::value) continue;
     const std::string field = node.words.back().substr(1);
     const std::string name = text_at(column_names, "/" + field);
-    out += name.empty() ? field : name;
+    out += name.empty() ? heading_of(field) : name;
   }
   return out;
 }

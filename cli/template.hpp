@@ -28,7 +28,8 @@ class Template {
   // Fails when a named field does not exist in an object.
   Result<std::string> print(const Json& object) const;
 
-  // The header line for "table TEMPLATE": each field replaced by its column name.
+  // The header line for "table TEMPLATE": each field replaced by its column name, or
+  // by its own in capitals.
   std::string header(const Json& column_names) const;
 
  private:

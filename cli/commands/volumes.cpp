@@ -118,11 +118,17 @@ Result<int> list(const ListOptions& options, const Session& session) {
   for (const Json& volume : volumes) {
     const std::string name = text_at(volume, "/Name");
     if (options.listing.quiet && !options.listing.format) std::printf("%s\n", name.c_str());
-    rows.push_back({{"Driver", text_at(volume, "/Driver")},
+    // What docker tells of volumes of the cluster, and counts only for `system df`.
+    rows.push_back({{"Availability", "N/A"},
+                    {"Driver", text_at(volume, "/Driver")},
+                    {"Group", "N/A"},
+                    {"Labels", labels_text(value_at(volume, "/Labels"))},
+                    {"Links", "N/A"},
+                    {"Mountpoint", text_at(volume, "/Mountpoint")},
                     {"Name", name},
                     {"Scope", text_at(volume, "/Scope")},
-                    {"Mountpoint", text_at(volume, "/Mountpoint")},
-                    {"Labels", labels_text(value_at(volume, "/Labels"))}});
+                    {"Size", "N/A"},
+                    {"Status", "N/A"}});
   }
   if (options.listing.quiet && !options.listing.format) return 0;
   const std::vector<Column> columns = {{"DRIVER", "Driver"}, {"VOLUME NAME", "Name"}};

@@ -59,16 +59,13 @@ asio::awaitable<Result<Response>> list(Context& context, const Request& request,
   SKEP_CO_TRY_ASSIGN(
       const Filters filters,
       Filters::parse(request, {"driver", "id", "label", "name", "scope", "type", "dangling"}));
+  const std::function<bool(std::string_view)> named = filters.pattern("name");
   std::vector<NetworkView> views = all_networks(context);
   std::erase_if(views, [&](const NetworkView& network) {
     return !filters.allows_equal("driver", network.driver) ||
            !filters.allows_prefix("id", network.id) ||
            !filters.allows_label("label", network.labels) ||
-           !filters.allows_equal("scope", network.scope) ||
-           !filters.allows("name",
-                           [&](const std::string& wanted) {
-                             return network.name.find(wanted) != std::string::npos;
-                           }) ||
+           !filters.allows_equal("scope", network.scope) || !named(network.name) ||
            !filters.allows("type",
                            [&](const std::string& wanted) {
                              return wanted == (predefined(network) ? "builtin" : "custom");

@@ -95,7 +95,7 @@ services() {
   bad 1 400 '.' POST "/nodes/${SKEP_PLAYGROUND_PREFIX}2/update?version=$(jq .Version.Index <<<"$node")" "$(jq -c '.Spec.Availability = "asleep" | .Spec' <<<"$node")"
   bad 1 400 'not down' DELETE "/nodes/${SKEP_PLAYGROUND_PREFIX}2"
 
-  for path in /swarm/init /services/create "/services/web/update?version=$version" /swarm/join; do
+  for path in /swarm/init /services/create "/services/web/update?version=$version" /swarm/join /volumes/create; do
     bad 1 400 . POST "$path" 'this is no JSON'
     bad 1 400 . POST "$path" '["a list"]'
   done
@@ -105,6 +105,14 @@ services() {
   bad 1 400 "filter" GET '/services?filters=nonsense'
   bad 1 400 "invalid filter 'colour'" GET '/services?filters=%7B%22colour%22:%5B%22red%22%5D%7D'
   bad 1 400 'too new' GET /v9.99/info
+
+  bad 1 400 'DriverOpts: expected an object' POST /volumes/create '{"Name":"data","DriverOpts":["a"]}'
+  bad 1 400 'too short' POST /volumes/create '{"Name":"x"}'
+  bad 1 404 'plugin "ceph" not found' POST /volumes/create '{"Name":"data","Driver":"ceph"}'
+  bad 1 501 'ClusterVolumeSpec' POST /volumes/create '{"Name":"data","ClusterVolumeSpec":{"Group":"g"}}'
+  bad 1 400 'only one value is expected' POST '/volumes/prune?filters=%7B%22all%22:%5B%221%22,%22true%22%5D%7D'
+  bad 1 400 "invalid filter 'dangling=\\[yes\\]'" GET '/volumes?filters=%7B%22dangling%22:%5B%22yes%22%5D%7D'
+  bad 1 404 '^get a/b: no such volume$' DELETE /volumes/a/b
 
   # 100 MB: refused with a sentence, and the daemon did not keep it.
   local before answer

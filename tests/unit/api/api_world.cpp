@@ -61,7 +61,9 @@ class FakeContainers final : public agent::Containers {
  public:
   using Found = std::shared_ptr<const agent::Container>;
 
-  std::vector<Found> list() const override { return {}; }
+  explicit FakeContainers(const ApiWorld& world) : world_(world) {}
+
+  std::vector<Found> list() const override { return world_.containers; }
   Result<Found> find(std::string_view) const override { return fail(not_here()); }
   asio::awaitable<Result<bool>> stop(std::string, std::string,
                                      std::optional<model::Nanoseconds>) override {
@@ -100,11 +102,14 @@ class FakeContainers final : public agent::Containers {
   asio::awaitable<Result<agent::ImageRemoval>> remove_image(std::string, bool) override {
     co_return fail(not_here());
   }
-  std::vector<LocalNetwork> networks() const override { return {}; }
+  std::vector<LocalNetwork> networks() const override { return world_.networks; }
   std::string runtime_trouble() const override { return ""; }
   std::string runtime_version() const override { return ""; }
   uint64_t subscribe(std::function<void(const agent::NodeEvent&)>) override { return 1; }
   void unsubscribe(uint64_t) override {}
+
+ private:
+  const ApiWorld& world_;
 };
 
 // For answers that are one value: nothing of it is used.
@@ -207,10 +212,11 @@ asio::awaitable<Result<int64_t>> FakeVolumes::usage(std::string name) {
 // --- the API
 
 struct ApiWorld::Node {
-  Node(boost::asio::io_context& loop, agent::Volumes& volumes)
-      : drivers(run(loop, drivers::DriverSet::load({}, drivers::PluginPlace()))),
+  Node(boost::asio::io_context& loop, ApiWorld& world)
+      : containers(world),
+        drivers(run(loop, drivers::DriverSet::load({}, drivers::PluginPlace()))),
         log(loop, control, containers, options.now),
-        context{loop, control, containers, volumes, *drivers, log, options} {}
+        context{loop, control, containers, world.volumes, *drivers, log, options} {}
 
   Options options = options_of_test();
   FakeControl control;
@@ -222,7 +228,7 @@ struct ApiWorld::Node {
   Dispatcher dispatcher;
 };
 
-ApiWorld::ApiWorld() : node_(std::make_unique<Node>(loop_, volumes)) {}
+ApiWorld::ApiWorld() : node_(std::make_unique<Node>(loop_, *this)) {}
 ApiWorld::~ApiWorld() = default;
 
 Response ApiWorld::ask(const std::string& method, const std::string& target,

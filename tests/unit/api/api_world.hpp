@@ -1,8 +1,8 @@
 // The whole Engine API in a test, from a request line to an answer, with no node below it.
 //
-// Behind it stand a node that is in no cluster, has no container and no driver, and volumes that
-// only remember. A test that needs more of one of them writes it here. What nobody asked for yet
-// answers `internal`, so that a test can't pass by it.
+// Behind it stand a node that is in no cluster and has no driver, containers and networks that can
+// be listed, and volumes that only remember. A test that needs more of one of them writes it here.
+// What nobody asked for yet answers `internal`, so that a test can't pass by it.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -53,6 +53,8 @@ class ApiWorld {
   std::vector<std::string> events() const;
 
   FakeVolumes volumes;
+  std::vector<std::shared_ptr<const agent::Container>> containers;
+  std::vector<agent::Containers::LocalNetwork> networks;
 
  private:
   struct Node;

@@ -46,7 +46,7 @@ class FakeDaemon {
 };
 
 // What the program printed, on either stream, and "exit N" behind it if it isn't 0. `input` is what
-// it reads. Requires: words without quotes.
+// it reads. `words` are quoted as for a shell.
 std::string run_skep(const FakeDaemon& daemon, const std::string& words,
                      const std::string& input = "");
 

@@ -50,3 +50,9 @@ TEST_CASE("what is not understood is refused, not guessed") {
   CHECK(printed("{{.ID").starts_with("refused: "));
   CHECK(printed("x{{end}}").starts_with("refused: "));
 }
+
+TEST_CASE("a table's heading is the column's, or the field's own in capitals as docker has it") {
+  const Json names = Json::parse(R"({"Name":"VOLUME NAME"})");
+  CHECK(Template::parse("{{.Name}}\\t{{.Size}}\\t{{.CreatedAt}}\\t{{.ID}}")->header(names) ==
+        "VOLUME NAME\tSIZE\tCREATED AT\tID");
+}

@@ -64,7 +64,7 @@ TEST_CASE("help names every option that docker's has") {
   has("update", {"[VOLUME]", "--availability", "not implemented yet"});
 }
 
-TEST_CASE("volume ls sends its filters as they are and lists in docker's order") {
+TEST_CASE("volume ls sends its filters as they are, and lists in docker's order and fields") {
   FakeDaemon daemon;
   daemon.answer("GET /volumes", 200,
                 R"({"Volumes":[{"Name":"v10","Driver":"local"},{"Name":"v9","Driver":"nfs"}]})");
@@ -73,6 +73,15 @@ TEST_CASE("volume ls sends its filters as they are and lists in docker's order")
   CHECK(daemon.asked() ==
         Words{R"(GET /volumes?filters={"name":{"^v":true},"label":{"a=b":true}})"});
   CHECK(run_skep(daemon, "volume list -q") == "v9\nv10\n");
+  CHECK(run_skep(daemon, "volume ls --format 'table {{.Name}}\t{{.Size}}'") ==
+        "VOLUME NAME   SIZE\nv9            N/A\nv10           N/A\n");
+  daemon.answer("GET /volumes", 200,
+                R"({"Volumes":[{"Name":"a","Driver":"local","Scope":"local","Mountpoint":"/a",)"
+                R"("Labels":{"k":"v","l":""}}]})");
+  CHECK(run_skep(daemon, "volume ls --format json") ==
+        R"({"Availability":"N/A","Driver":"local","Group":"N/A","Labels":"k=v,l=","Links":"N/A",)"
+        R"("Mountpoint":"/a","Name":"a","Scope":"local","Size":"N/A","Status":"N/A"})"
+        "\n");
 }
 
 TEST_CASE("volume rm goes on after one that can't be removed, and fails in the end") {
