@@ -9,12 +9,13 @@ socket() { echo "$SKEP_PLAYGROUND_DIR/$SKEP_PLAYGROUND_PREFIX$1/skep.sock"; }
 folder() { echo "$SKEP_PLAYGROUND_DIR/$SKEP_PLAYGROUND_PREFIX$1"; }
 call() { curl -sS --max-time 40 --unix-socket "$(socket "$1")" -X "$2" "http://skep$3" "${@:4}"; }
 node_state() { call "$1" GET /info | jq -r .Swarm.LocalNodeState; }
-# Everything a mistake could have changed: services, tasks, nodes' specs, the cluster's, local states.
+# Everything a mistake could have changed: services, tasks, nodes' specs, the cluster's, volumes, local states.
 state() {
   call 1 GET /services | jq -c 'sort_by(.ID) | map([.ID, .Version, .Spec])'
   call 1 GET /tasks | jq -c 'sort_by(.ID) | map([.ID, .DesiredState])'
   call 1 GET /nodes | jq -c 'sort_by(.ID) | map([.ID, .Spec, .Status.State])'
   call 1 GET /swarm | jq -c '[.Spec, .JoinTokens]'
+  call 1 GET /volumes | jq -c '.Volumes | map(.Name)'
   for node in 1 2 3; do node_state $node; done
 }
 bad() {
