@@ -33,7 +33,6 @@ namespace fs = std::filesystem;
 constexpr std::chrono::seconds kSessionWait{20};
 constexpr std::chrono::seconds kGroupWait{60};
 constexpr std::chrono::seconds kLeaveWait{90};
-constexpr std::chrono::seconds kProbePeriod{10};
 // How long a node that stops in good order is counted as alive: enough for an upgrade of skepd,
 // short enough that a machine that is being shut down is missed.
 constexpr uint32_t kAwayMs = 30'000;
@@ -130,7 +129,12 @@ asio::awaitable<Status> Node::start_drivers() {
   drivers::DriverSetOptions options;
   options.lb = config_.lb;
   // Later, because whoever tells is in the middle of it.
-  options.changed = [this] { asio::post(loop_, [this] { describe_again(); }); };
+  options.changed = [this] {
+    asio::post(loop_, [this] {
+      describe_again();
+      probe_timer_.cancel();
+    });
+  };
   options.fresh_config = [this](const std::string& name) { return fresh_config(name); };
   drivers_ =
       co_await drivers::DriverSet::load(std::move(configs), std::move(place), std::move(options));
@@ -209,8 +213,8 @@ asio::awaitable<Status> Node::take_up(transport::NodeCredentials credentials) {
 }
 
 asio::awaitable<void> Node::stop() {
-  probe_timer_.cancel();
   stopping_ = true;
+  probe_timer_.cancel();
   role_bell_.cancel();
   lock_bell_.cancel();
   if (manager_ && !manager_->alone()) manager_->hand_over();
@@ -226,12 +230,12 @@ asio::awaitable<void> Node::stop() {
 }
 
 asio::awaitable<void> Node::keep_probing() {
-  for (;;) {
-    probe_timer_.expires_after(kProbePeriod);
-    boost::system::error_code stopped;
-    co_await probe_timer_.async_wait(asio::redirect_error(asio::use_awaitable, stopped));
-    if (stopped) co_return;
-    co_await drivers_->probe();
+  while (!stopping_) {
+    const std::chrono::milliseconds pause = drivers_->probe_pause();
+    probe_timer_.expires_after(pause);
+    boost::system::error_code rung;  // some driver has another state
+    co_await probe_timer_.async_wait(asio::redirect_error(asio::use_awaitable, rung));
+    if (!rung && !stopping_) co_await drivers_->probe();
   }
 }
 

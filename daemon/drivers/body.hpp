@@ -9,8 +9,10 @@
 #include <sys/types.h>
 
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/model/result.hpp"
@@ -59,6 +61,9 @@ class Body : public Callee {
   virtual RunReport report() const = 0;
   virtual void set_log_level(int32_t level) = 0;
 
+  // Until the first start has an outcome, or `until` has come; see Plugin::came_up().
+  virtual boost::asio::awaitable<Status> came_up(
+      std::optional<std::chrono::steady_clock::time_point> until) = 0;
   // Registers who knows the driver's objects, and restores them now. Errors: what kept the phase
   // from being ended; the objects' own errors go to the plan's `told`.
   virtual boost::asio::awaitable<Status> restore_from(RestoreSource source) = 0;

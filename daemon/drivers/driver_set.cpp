@@ -1,4 +1,7 @@
-// Loading one after the other, in the order of the config, and remembering what became of each.
+// Loading all at the same time, and telling what became of each in the order of the config.
+//
+// A coroutine that works on a member owns it, so that one that takes too long can be left to
+// itself; the member's plugin may be gone when it goes on.
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/drivers/driver_set.hpp"
 
@@ -6,16 +9,24 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/this_coro.hpp>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "daemon/drivers/plugin.hpp"
+#include "daemon/drivers/together.hpp"
 #include "daemon/drivers/typed_call.hpp"
 
 namespace skep::drivers {
 namespace {
 
 namespace asio = boost::asio;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds probe_period{10'000};  // of a driver that is ready
+constexpr milliseconds probe_pause_min{100};  // of one that is not, after it came up
 
 struct Probe {
   ProbeState state = ProbeState::unknown;
@@ -49,25 +60,35 @@ Status one_kind(const Plugin& plugin) {
 }  // namespace
 
 // The plugin is declared before its clients, so that it goes after them.
-struct DriverSet::Member {
+struct DriverSet::Member : std::enable_shared_from_this<DriverSet::Member> {
   DriverState state;
-  std::unique_ptr<Plugin> plugin;  // empty when refused
+  std::unique_ptr<Plugin> plugin;  // empty when refused, and at the end
   std::unique_ptr<RuntimeDriver> runtime;
   std::unique_ptr<NetworkDriver> network;
   std::unique_ptr<VolumeDriver> volume;
+  std::optional<uint64_t> probed_life;  // the plugin's restarts when it was last probed
+  milliseconds probe_pause = probe_pause_min;
 
   bool is_lb() const { return plugin && plugin->has(std::string_view(SKEP_LB_1)); }
+  // Whether a node without it is none.
+  bool is_needed() const { return runtime || network; }
+  // Serves, and was not asked since it does.
+  bool is_news() const;
 
   asio::awaitable<Status> open(PluginConfig config, PluginPlace place,
                                std::function<void()> changed);
-  asio::awaitable<void> load(PluginConfig config, PluginPlace place, std::function<void()> changed);
+  asio::awaitable<void> begin(PluginConfig config, PluginPlace place,
+                              std::function<void()> changed);
+  asio::awaitable<void> come_up(std::optional<Together::Moment> until);
   asio::awaitable<void> probe();
+  void refuse(const Error& why);
+  void end();
 };
 
 asio::awaitable<Status> DriverSet::Member::open(PluginConfig config, PluginPlace place,
                                                 std::function<void()> changed) {
   SKEP_CO_TRY_ASSIGN(
-      plugin, co_await Plugin::open(std::move(config), std::move(place), std::move(changed)));
+      plugin, co_await Plugin::begin(std::move(config), std::move(place), std::move(changed)));
   state.id = plugin->identity().id;
   state.version = plugin->identity().version;
   state.interfaces = plugin->identity().interfaces;
@@ -75,14 +96,14 @@ asio::awaitable<Status> DriverSet::Member::open(PluginConfig config, PluginPlace
   co_return one_kind(*plugin);
 }
 
-asio::awaitable<void> DriverSet::Member::load(PluginConfig config, PluginPlace place,
-                                              std::function<void()> changed) {
+asio::awaitable<void> DriverSet::Member::begin(PluginConfig config, PluginPlace place,
+                                               std::function<void()> changed) {
+  const std::shared_ptr<Member> self = shared_from_this();
   state.name = config.name;
   state.path = config.path;
   const Status opened = co_await open(std::move(config), std::move(place), std::move(changed));
   if (!opened) {
-    state.refused = opened.error().within("plugin " + state.name);
-    plugin.reset();
+    refuse(opened.error());
     co_return;
   }
   if (plugin->has(std::string_view(SKEP_RUNTIME_1))) {
@@ -94,51 +115,133 @@ asio::awaitable<void> DriverSet::Member::load(PluginConfig config, PluginPlace p
   if (plugin->has(std::string_view(SKEP_VOLUME_1))) {
     volume = std::make_unique<VolumeDriver>(*plugin);
   }
-  co_await probe();
+}
+
+asio::awaitable<void> DriverSet::Member::come_up(std::optional<Together::Moment> until) {
+  const std::shared_ptr<Member> self = shared_from_this();
+  const Status there = co_await plugin->came_up(until);
+  if (there) {
+    co_await probe();
+  } else {
+    refuse(there.error());
+  }
+}
+
+void DriverSet::Member::refuse(const Error& why) {
+  state.refused = why.within("plugin " + state.name);
+  end();
+}
+
+void DriverSet::Member::end() {
+  runtime.reset();
+  network.reset();
+  volume.reset();
+  plugin.reset();
+}
+
+bool DriverSet::Member::is_news() const {
+  if (!plugin) return false;
+  const RunReport report = plugin->report();
+  return report.state == RunState::serving && probed_life != report.restarts;
 }
 
 asio::awaitable<void> DriverSet::Member::probe() {
+  const std::shared_ptr<Member> self = shared_from_this();
   if (!plugin) co_return;
+  const RunReport report = plugin->report();
   // One that is away is asked when it is back; its own state says why it is away.
-  if (plugin->report().state != RunState::serving) {
+  if (report.state != RunState::serving) {
     state.probe = ProbeState::unknown;
     state.reason.clear();
     co_return;
   }
+  if (is_news()) probe_pause = probe_pause_min / 2;
+  probed_life = report.restarts;
   const host::Operation& operation = SKEP_OPERATION(SKEP_BASE_1, skep_base_1, probe);
   CallOptions options;
   options.deadline_ms = operation.deadline_ms;
-  const Result<Probe> probe = co_await ask(*plugin, operation, std::string(), std::string("{}"),
-                                           std::move(options), &read_probe);
-  state.probe = probe ? probe->state : ProbeState::broken;
-  state.reason = probe ? probe->reason : probe.error().message;
+  const Result<std::string> reply =
+      co_await plugin->call(operation, std::string(), std::string("{}"), std::move(options));
+  if (!plugin) co_return;
+  Probe probe;
+  Status understood =
+      reply ? read_document(*plugin, *reply,
+                            [&](const json& document) { probe = read_probe(document); })
+            : Status(fail(reply.error()));
+  state.probe = understood ? probe.state : ProbeState::broken;
+  state.reason = understood ? probe.reason : understood.error().message;
+  probe_pause =
+      state.probe == ProbeState::ready ? probe_period : std::min(probe_pause * 2, probe_period);
 }
 
 DriverSet::DriverSet(DriverSetOptions options) : options_(std::move(options)) {}
-DriverSet::~DriverSet() = default;
+
+DriverSet::~DriverSet() {
+  for (const auto& member : members_) member->end();
+}
 
 asio::awaitable<std::unique_ptr<DriverSet>> DriverSet::load(std::vector<PluginConfig> configs,
                                                             PluginPlace place,
                                                             DriverSetOptions options) {
   std::unique_ptr<DriverSet> set(new DriverSet(std::move(options)));
+  const asio::any_io_executor loop = co_await asio::this_coro::executor;
+  Together begun(loop);
   for (PluginConfig& config : configs) {
-    auto member = std::make_unique<Member>();
+    auto member = std::make_shared<Member>();
     const bool taken =
         std::any_of(set->members_.begin(), set->members_.end(),
                     [&](const auto& other) { return other->state.name == config.name; });
+    member->state.name = config.name;
+    member->state.path = config.path;
     if (taken) {
-      member->state.name = config.name;
-      member->state.path = config.path;
       member->state.refused =
           Error{ErrorKind::invalid, "duplicate_id: two plugins are named " + config.name +
                                         " in the configuration; rename one"};
     } else {
-      co_await member->load(std::move(config), place, set->options_.changed);
+      begun.start(member->begin(std::move(config), place, set->options_.changed));
     }
     set->members_.push_back(std::move(member));
   }
+  co_await begun.end();
+  co_await set->come_up();
+  set->tell();
   set->choose_lb();
   co_return set;
+}
+
+asio::awaitable<void> DriverSet::come_up() {
+  const asio::any_io_executor loop = co_await asio::this_coro::executor;
+  const auto until = steady_clock::now() + options_.start_patience;
+  Together needed(loop);
+  Together others(loop);
+  for (const auto& member : members_) {
+    if (!member->plugin) continue;
+    if (member->is_needed()) {
+      needed.start(member->come_up({}));
+    } else {
+      others.start(member->come_up(until));
+    }
+  }
+  co_await needed.end();
+  co_await others.end(until);
+}
+
+// In the order of the configuration, whoever was quicker.
+void DriverSet::tell() const {
+  for (const auto& member : members_) {
+    const DriverState& state = member->state;
+    if (state.refused) {
+      spdlog::error("plugin {} is not used: {}", state.name, state.refused->message);
+      continue;
+    }
+    const RunReport report = member->plugin->report();
+    if (report.state == RunState::serving) {
+      spdlog::info("plugin {} is {} {}", state.name, state.id, state.version);
+    } else {
+      spdlog::warn("plugin {} does not serve yet, and the node starts without it: {}", state.name,
+                   report.reason);
+    }
+  }
 }
 
 // Several may run the same file under different names; then the id means the first.
@@ -248,8 +351,19 @@ void DriverSet::choose_lb() {
 }
 
 asio::awaitable<void> DriverSet::probe() {
-  for (const auto& member : members_) co_await member->probe();
+  Together probes(co_await asio::this_coro::executor);
+  for (const auto& member : members_) probes.start(member->probe());
+  co_await probes.end();
   choose_lb();
+}
+
+milliseconds DriverSet::probe_pause() const {
+  milliseconds pause = probe_period;
+  for (const auto& member : members_) {
+    if (!member->plugin || member->plugin->report().state != RunState::serving) continue;
+    pause = std::min(pause, member->is_news() ? milliseconds(0) : member->probe_pause);
+  }
+  return pause;
 }
 
 asio::awaitable<Status> DriverSet::reload(std::string name) {
@@ -281,9 +395,11 @@ std::vector<DriverState> DriverSet::states() const {
 }
 
 asio::awaitable<void> DriverSet::shutdown() {
+  Together ends(co_await asio::this_coro::executor);
   for (const auto& member : members_) {
-    if (member->plugin) co_await member->plugin->end();
+    if (member->plugin) ends.start(member->plugin->end());
   }
+  co_await ends.end();
 }
 
 }  // namespace skep::drivers

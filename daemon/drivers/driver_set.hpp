@@ -4,11 +4,16 @@
 // reason, and whoever asks for it gets that reason as an Error naming the plugin: a node without a
 // network driver still answers `skep node ls`.
 //
+// Drivers come up at the same time, and go at the same time. Runtime and network drivers are waited
+// for, because a node is none without them; of the others one that takes long is left to come up in
+// its own time, and calls wait for it.
+//
 // All calls: on the loop.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -61,12 +66,16 @@ struct DriverSetOptions {
   std::function<Result<PluginConfig>(const std::string& name)> fresh_config;
   // Told on the loop when some driver has become healthy or unhealthy, or serves again.
   std::function<void()> changed;
+  // How long load() waits for a process that the node can do without, once all are begun. A
+  // refusal that comes later is a loss of that process.
+  std::chrono::milliseconds start_patience{3'000};
 };
 
 class DriverSet {
  public:
-  // Loads and configures all of `configs`, and probes each once. Blocks the loop while files are
-  // checked and libraries are linked, so it belongs to the start of a node.
+  // Loads and configures all of `configs`, and probes each once that came up in time. Logs what
+  // became of each, in their order. Blocks the loop while files are checked and libraries are
+  // linked, so it belongs to the start of a node.
   static boost::asio::awaitable<std::unique_ptr<DriverSet>> load(
       std::vector<PluginConfig> configs, PluginPlace place,
       DriverSetOptions options = DriverSetOptions());
@@ -95,15 +104,18 @@ class DriverSet {
   Result<Plugin*> lb();
   const LbChoice& lb_choice() const { return lb_choice_; }
 
-  // Asks every driver how it is; call it every ten seconds. Never fails: what went wrong is in
+  // Asks every driver how it is, all at the same time. Never fails: what went wrong is in
   // states(). While no balancer is in use, this is when one may be chosen.
   boost::asio::awaitable<void> probe();
+  // How long to wait before the next probe(): ten seconds at most, less while a driver says that it
+  // is not ready, nothing when one serves that was not asked since. Ask again after `changed`.
+  std::chrono::milliseconds probe_pause() const;
   std::vector<DriverState> states() const;
   // Takes up the plugin's file and configuration as they are now, and probes it. Errors: as
   // Plugin::reload; ErrorKind::conflict also when what changed needs a restart of skepd.
   boost::asio::awaitable<Status> reload(std::string name);
 
-  // Tells every driver that the node is ending (skep.base/1 shutdown, best effort).
+  // Tells every driver at once that the node is ending (skep.base/1 shutdown, best effort).
   boost::asio::awaitable<void> shutdown();
 
  private:
@@ -111,10 +123,12 @@ class DriverSet {
 
   explicit DriverSet(DriverSetOptions options);
   Member* find(std::string_view id) const;
+  boost::asio::awaitable<void> come_up();
+  void tell() const;
   void choose_lb();
 
   DriverSetOptions options_;
-  std::vector<std::unique_ptr<Member>> members_;
+  std::vector<std::shared_ptr<Member>> members_;
   LbChoice lb_choice_;
 };
 

@@ -111,6 +111,10 @@ asio::awaitable<Status> InProcess::configure(PluginPlace place) {
   return configure_driver(shared_from_this(), table_, config_, std::move(place), std::move(schema));
 }
 
+asio::awaitable<Status> InProcess::came_up(std::optional<std::chrono::steady_clock::time_point>) {
+  co_return Status();
+}
+
 void InProcess::start(std::shared_ptr<PendingCall> call) {
   // A driver that locks for itself asks for no order.
   std::string key = (facts_.flags & SKEP_PLUGIN_CONCURRENT) != 0 ? std::string() : call->key;

@@ -9,7 +9,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "daemon/drivers/body.hpp"
@@ -28,6 +30,10 @@ class InProcess final : public Body, public std::enable_shared_from_this<InProce
   ~InProcess() override;
 
   boost::asio::awaitable<Status> configure(PluginPlace place);
+
+  // It has come up when it is configured.
+  boost::asio::awaitable<Status> came_up(
+      std::optional<std::chrono::steady_clock::time_point> until) override;
 
   void start(std::shared_ptr<PendingCall> call) override;
   void give_up(uint64_t number) override;

@@ -106,6 +106,15 @@ Plugin::Plugin(std::shared_ptr<CallTable> table, std::shared_ptr<Body> body, Iso
 asio::awaitable<Result<std::unique_ptr<Plugin>>> Plugin::open(PluginConfig config,
                                                               PluginPlace place,
                                                               std::function<void()> changed) {
+  SKEP_CO_TRY_ASSIGN(std::unique_ptr<Plugin> plugin,
+                     co_await begin(std::move(config), std::move(place), std::move(changed)));
+  SKEP_CO_TRY(co_await plugin->came_up());
+  co_return plugin;
+}
+
+asio::awaitable<Result<std::unique_ptr<Plugin>>> Plugin::begin(PluginConfig config,
+                                                               PluginPlace place,
+                                                               std::function<void()> changed) {
   SKEP_CO_TRY_ASSIGN(CheckedFile file, open_file(config));
   SKEP_CO_TRY_ASSIGN(PluginIdentity identity, host::read_note(file));
   const Isolation isolation = isolation_of(config, identity);
@@ -118,7 +127,7 @@ asio::awaitable<Result<std::unique_ptr<Plugin>>> Plugin::open(PluginConfig confi
     const asio::any_io_executor loop = co_await asio::this_coro::executor;
     const auto supervisor = std::make_shared<Supervisor>(loop, std::move(config), std::move(place),
                                                          table, std::move(changed));
-    SKEP_CO_TRY(co_await supervisor->begin(std::move(file), std::move(identity)));
+    supervisor->begin(std::move(file), std::move(identity));
     body = supervisor;
   }
   co_return std::unique_ptr<Plugin>(new Plugin(std::move(table), std::move(body), isolation));
@@ -134,6 +143,10 @@ asio::awaitable<Result<std::string>> Plugin::call(const host::Operation& operati
                    std::move(options));
 }
 
+asio::awaitable<Status> Plugin::came_up(
+    std::optional<std::chrono::steady_clock::time_point> until) {
+  return body_->came_up(until);
+}
 bool Plugin::has(const host::Operation& operation) const {
   return body_->has(operation);
 }

@@ -15,9 +15,11 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -43,6 +45,15 @@ class Plugin {
   // while the file is copied and, in-process, linked.
   static boost::asio::awaitable<Result<std::unique_ptr<Plugin>>> open(
       PluginConfig config, PluginPlace place, std::function<void()> changed = {});
+
+  // The same, but a process of the driver's own is begun and not waited for: came_up() does.
+  static boost::asio::awaitable<Result<std::unique_ptr<Plugin>>> begin(
+      PluginConfig config, PluginPlace place, std::function<void()> changed = {});
+  // Until the process has come up, was lost over it or was refused (which is the error; then the
+  // plugin is of no use). When `until` comes first that is no error either: the start goes on,
+  // calls wait for it, and a refusal that comes then is a loss like any other, told by report().
+  boost::asio::awaitable<Status> came_up(
+      std::optional<std::chrono::steady_clock::time_point> until = {});
 
   // Cancels what is in flight (its callers get ErrorKind::cancelled). May block for seconds, see
   // Body::stop().

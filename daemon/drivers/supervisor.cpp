@@ -37,26 +37,39 @@ Supervisor::Supervisor(asio::any_io_executor loop, PluginConfig config, PluginPl
       table_(std::move(table)),
       changed_(std::move(changed)),
       config_(std::move(config)),
-      pause_(loop) {}
+      pause_(loop),
+      first_start_(loop) {}
 
 Supervisor::~Supervisor() {
   stop();
 }
 
-asio::awaitable<Status> Supervisor::begin(host::CheckedFile file, host::PluginIdentity identity) {
-  const std::shared_ptr<Supervisor> self = shared_from_this();
+void Supervisor::begin(host::CheckedFile file, host::PluginIdentity identity) {
   program_ = std::make_shared<const Program>(
       Program{std::move(config_), std::move(file), std::move(identity)});
-  Result<LifePtr> up = co_await bring_up(program_);
-  if (!up && !is_loss(up.error())) co_return fail(up.error());
-  const Status done = up ? co_await restore(*up) : Status(fail(up.error()));
-  if (done) {
-    serve(std::move(*up));
-    co_return Status();
+  become(RunState::restarting, fmt::format("driver {} is being started", table_->log.name()));
+  try_in(milliseconds(0));
+}
+
+asio::awaitable<Status> Supervisor::came_up(std::optional<steady_clock::time_point> until) {
+  const std::shared_ptr<Supervisor> self = shared_from_this();
+  const auto last = until.value_or(steady_clock::time_point::max());
+  while (!settled_ && !stopped_ && steady_clock::now() < last) {
+    first_start_.expires_at(last);
+    co_await first_start_.async_wait(asio::as_tuple(asio::use_awaitable));
   }
-  note_loss(done.error().message, milliseconds(0));
-  try_in(next_wait_);
+  awaited_ = false;
+  if (refusal_) co_return fail(*refusal_);
+  if (!settled_ && stopped_) co_return fail(ErrorKind::cancelled, "the plugin is being ended");
   co_return Status();
+}
+
+// The first start has an outcome; a refusal ends all, when somebody is there who hears of it.
+void Supervisor::settle(std::optional<Error> refusal) {
+  if (settled_) return;
+  settled_ = true;
+  refusal_ = std::move(refusal);
+  first_start_.cancel();
 }
 
 asio::awaitable<Result<Supervisor::LifePtr>> Supervisor::bring_up(ProgramPtr program) {
@@ -129,10 +142,13 @@ asio::awaitable<void> Supervisor::keep_trying(milliseconds wait) {
       co_await pause_.async_wait(asio::as_tuple(asio::use_awaitable));
     }
     if (stopped_ || reloading_ || life_) break;
-    if (co_await try_once()) break;
+    const bool done = co_await try_once();
+    settle({});
+    if (done) break;
     wait = next_wait_;
   }
   trying_ = false;
+  settle({});
 }
 
 asio::awaitable<bool> Supervisor::try_once() {
@@ -151,6 +167,10 @@ asio::awaitable<bool> Supervisor::try_once() {
   if (up) (*up)->drop();
   // A reload was quicker, or goes on: what became of this attempt concerns nobody.
   if (reloading_ || life_) co_return true;
+  if (!up && !settled_ && awaited_ && !is_loss(up.error())) {
+    settle(up.error());
+    co_return true;
+  }
   note_loss(done.error().message, milliseconds(0));
   co_return false;
 }
@@ -360,6 +380,7 @@ void Supervisor::stop() {
   stopped_ = true;
   changed_ = nullptr;
   pause_.cancel();
+  first_start_.cancel();
   source_ = nullptr;
   waiting_.clear();
   table_->cancel_all();

@@ -19,6 +19,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "daemon/drivers/body.hpp"
@@ -34,9 +35,13 @@ class Supervisor final : public Body, public std::enable_shared_from_this<Superv
              std::shared_ptr<CallTable> table, std::function<void()> changed);
   ~Supervisor() override;
 
-  // The first start. Errors: what an operator has to mend (the file or the configuration is
-  // refused). A process that dies over it is no error: it is started again like any other.
-  boost::asio::awaitable<Status> begin(host::CheckedFile file, host::PluginIdentity identity);
+  // Begins the first start. Call it once.
+  void begin(host::CheckedFile file, host::PluginIdentity identity);
+  // Errors: what an operator has to mend (the file or the configuration is refused). A process that
+  // dies over its start is no error: it is started again like any other. Nor is `until`: from then
+  // on a refusal counts as a loss.
+  boost::asio::awaitable<Status> came_up(
+      std::optional<std::chrono::steady_clock::time_point> until) override;
 
   void start(std::shared_ptr<PendingCall> call) override;
   void give_up(uint64_t number) override;
@@ -71,6 +76,7 @@ class Supervisor final : public Body, public std::enable_shared_from_this<Superv
   boost::asio::awaitable<Status> exchange(LifePtr fresh, ProgramPtr program);
   boost::asio::awaitable<void> keep_trying(std::chrono::milliseconds wait);
   boost::asio::awaitable<bool> try_once();
+  void settle(std::optional<Error> refusal);
   void on_lost(const LifePtr& life);
   void note_loss(const std::string& how, std::chrono::milliseconds lived);
   void serve(LifePtr life);
@@ -96,8 +102,12 @@ class Supervisor final : public Body, public std::enable_shared_from_this<Superv
   RestartPolicy policy_;
   std::chrono::milliseconds next_wait_{0};
   std::chrono::steady_clock::time_point served_since_;
-  boost::asio::steady_timer pause_;  // before the next start
-  bool trying_ = false;              // keep_trying() runs
+  boost::asio::steady_timer pause_;        // before the next start
+  boost::asio::steady_timer first_start_;  // cancelled when that has an outcome
+  bool settled_ = false;                   // it has one
+  bool awaited_ = true;                    // somebody is there to be told of a refusal
+  std::optional<Error> refusal_;           // which it was then
+  bool trying_ = false;                    // keep_trying() runs
   bool reloading_ = false;
   bool stopped_ = false;
   RunState state_ = RunState::restarting;

@@ -1,11 +1,12 @@
 /* The fake driver that remembers its lives, and dies where its configuration says.
  *
  * Members of its configuration: "size" (a number; changing it to 13 needs another life), "password"
- * (a secret), "ready" (its probe), "die" ("configure", "restore" or "done": where it ends its
- * process, while the file that "while" names exists). "how" puts something in the place of that
- * end: "hang" never returns, and leaves its process id in the file WHILE.now; "deadline" answers
- * that its own time was up; "afterwards" makes WHILE.now, answers well and ends 20 ms later. Built
- * as several files with different identities.
+ * (a secret), "ready" (its probe), "die" ("configure", "restore", "done", "probe" or "shutdown":
+ * where it ends its process, while the file that "while" names exists). "how" puts something in the
+ * place of that end: "hang" never returns, and leaves its process id in the file WHILE.now;
+ * "deadline" answers that its own time was up; "afterwards" makes WHILE.now, answers well and ends
+ * 20 ms later; "linger" goes on when the file is gone; "unready" has its probe say so. Built as
+ * several files with different identities.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "keeper.h"
@@ -106,6 +107,14 @@ static int maybe_die(struct self* self, skep_op* op, const char* where) {
     fprintf(told, "%d\n", (int)getpid());
     fclose(told);
   }
+  if (strstr(self->config, "\"how\":\"linger\"") != NULL) {
+    while (access(file, F_OK) == 0) poll(NULL, 0, 5);
+    return 0;
+  }
+  if (strstr(self->config, "\"how\":\"unready\"") != NULL) {
+    answer(self, op, SKEP_OK, "{\"state\":\"not_ready\",\"reason\":\"warming up\"}", "");
+    return 1;
+  }
   if (strstr(self->config, "\"how\":\"hang\"") != NULL) {
     for (;;) poll(NULL, 0, -1);
   }
@@ -142,6 +151,7 @@ static skep_status reconfigure(void* me, skep_op* op, skep_str request) {
 static skep_status probe(void* me, skep_op* op, skep_str request) {
   struct self* self = me;
   (void)request;
+  if (maybe_die(self, op, "probe")) return SKEP_OK;
   if (strstr(self->config, "\"ready\":false") != NULL) {
     return answer(self, op, SKEP_OK, "{\"state\":\"not_ready\",\"reason\":\"no kernel for it\"}",
                   "");
@@ -223,9 +233,15 @@ static skep_status nothing(void* me, skep_op* op, skep_str request) {
   return answer(me, op, SKEP_OK, "{}", "");
 }
 
+static skep_status shut_down(void* me, skep_op* op, skep_str request) {
+  (void)request;
+  if (maybe_die(me, op, "shutdown")) return SKEP_OK;
+  return answer(me, op, SKEP_OK, "{}", "");
+}
+
 static const void* get_interface(void* me, const char* id) {
-  static const skep_base_1 base = {sizeof base,  0,       nothing, configure, probe,      restore,
-                                   restore_done, nothing, nothing, nothing,   reconfigure};
+  static const skep_base_1 base = {sizeof base,  0,       nothing,   configure, probe,      restore,
+                                   restore_done, nothing, shut_down, nothing,   reconfigure};
   static const skep_test_keeper keeper = {sizeof keeper, 0,    history, die, hang,
                                           wait_for_ever, count};
   /* A kind's table without operations: enough to be taken for one of the kind. */

@@ -6,7 +6,11 @@
 
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <csignal>
 #include <filesystem>
+#include <fstream>
+#include <functional>
 #include <memory>
 
 #include "daemon/drivers/plugin.hpp"
@@ -36,6 +40,19 @@ PluginConfig inside(const std::string& name, const std::string& fake,
                     const std::string& config = "{}") {
   return plugin_config(name, fake, Isolation::in_process, config);
 }
+// Seconds that `work` takes.
+double seconds_of(const std::function<void()>& work) {
+  const auto begun = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+}
+
+// Does `how` at `where`, while `file` is there.
+std::string keeper_config(const std::string& at, const std::string& how, const std::string& file,
+                          const std::string& more = "") {
+  return R"({"die":")" + at + R"(","how":")" + how + R"(","while":")" + file + "\"" + more + "}";
+}
+
 PluginConfig apart(const std::string& name, const std::string& fake,
                    const std::string& config = "{}") {
   return plugin_config(name, fake, Isolation::process, config);
@@ -242,4 +259,122 @@ TEST_CASE_METHOD(Fixture, "what is known of a driver stays known while it is ask
     return ended;
   }));
   CHECK(always);
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "a driver that hangs over its start holds up neither others nor the node") {
+  const std::string there = where.file("there");
+  std::ofstream(there).put('\n');
+  const std::string hang = keeper_config("configure", "hang", there);
+  const double took = seconds_of([&] {
+    load({apart("a", "fake-keeper", hang), apart("b", "fake-keeper", hang),
+          apart("runtime", "fake-sdk"), apart("c", "fake-keeper")});
+  });
+  CHECK(took < 8);
+  const std::vector<DriverState> states = set->states();
+  REQUIRE(states.size() == 4);
+  CHECK_FALSE(states[0].refused.has_value());
+  CHECK(states[0].run.state == RunState::restarting);
+  CHECK(states[0].run.reason == "driver a is being started");
+  CHECK(states[0].probe == ProbeState::unknown);
+  CHECK(states[1].run.state == RunState::restarting);
+  CHECK(states[2].probe == ProbeState::ready);
+  CHECK(states[3].probe == ProbeState::ready);
+  CHECK(set->runtime().has_value());
+}
+
+TEST_CASE_METHOD(Fixture, "a driver that comes up late serves, and its calls have waited for it") {
+  const std::string there = where.file("there");
+  std::ofstream(there).put('\n');
+  DriverSetOptions options;
+  options.start_patience = std::chrono::milliseconds(100);
+  load({apart("late", "fake-keeper", keeper_config("configure", "linger", there))}, options);
+  REQUIRE(set->states()[0].run.state == RunState::restarting);
+  const skep::host::Operation& operation = SKEP_OPERATION(SKEP_BASE_1, skep_base_1, capabilities);
+  std::optional<bool> answered;
+  asio::co_spawn(loop, (*set->plugin("late"))->call(operation, "", "{}", CallOptions()),
+                 [&](std::exception_ptr, const skep::Result<std::string>& reply) {
+                   answered = reply.has_value();
+                 });
+  run(loop, set->probe());  // it is away, so nobody asks it
+  CHECK_FALSE(answered.has_value());
+  CHECK(set->probe_pause() == std::chrono::seconds(10));
+  std::filesystem::remove(there);
+  REQUIRE(skep::test::until(loop, [&] { return answered.has_value(); }));
+  CHECK(*answered);
+  CHECK(set->probe_pause().count() == 0);
+  run(loop, set->probe());
+  CHECK(set->states()[0].probe == ProbeState::ready);
+  CHECK(set->states()[0].run.restarts == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "a refusal that comes late is a loss, told with its sentence") {
+  const std::string there = where.file("there");
+  std::ofstream(there).put('\n');
+  DriverSetOptions options;
+  options.start_patience = std::chrono::milliseconds(100);
+  load({apart("late", "fake-keeper", keeper_config("configure", "linger", there, R"(,"size":99)"))},
+       options);
+  REQUIRE_FALSE(set->states()[0].refused.has_value());
+  std::filesystem::remove(there);
+  REQUIRE(skep::test::until(loop, [&] { return set->states()[0].run.recent_losses > 0; }));
+  CHECK(set->states()[0].run.reason.find("99 is too much") != std::string::npos);
+}
+
+TEST_CASE_METHOD(Fixture, "what needs a runtime or a network waits for it, however long it takes") {
+  const std::string there = where.file("there");
+  std::ofstream(there).put('\n');
+  DriverSetOptions options;
+  options.start_patience = std::chrono::milliseconds(1);
+  bool loaded = false;
+  asio::co_spawn(loop,
+                 DriverSet::load({apart("runtime", "fake-slow-runtime",
+                                        keeper_config("configure", "linger", there)),
+                                  apart("c", "fake-keeper")},
+                                 where.place(), options),
+                 [&](std::exception_ptr, std::unique_ptr<DriverSet> made) {
+                   set = std::move(made);
+                   loaded = true;
+                 });
+  REQUIRE(skep::test::until(loop, [&] { return std::filesystem::exists(there + ".now"); }));
+  CHECK_FALSE(skep::test::until(
+      loop, [&] { return loaded; }, std::chrono::milliseconds(300)));
+  std::filesystem::remove(there);
+  REQUIRE(skep::test::until(loop, [&] { return loaded; }));
+  CHECK(set->states()[0].probe == ProbeState::ready);
+}
+
+TEST_CASE_METHOD(Fixture, "drivers that hang at their end do so at the same time") {
+  const std::string there = where.file("there");
+  const std::string hang = keeper_config("shutdown", "hang", there);
+  load({apart("a", "fake-keeper", hang), apart("b", "fake-keeper", hang),
+        apart("c", "fake-keeper", hang)});
+  std::ofstream(there).put('\n');
+  CHECK(seconds_of([&] { run(loop, set->shutdown()); }) < 18);  // each takes 10 s
+  for (const DriverState& state : set->states()) CHECK(state.run.pid == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "a driver that isn't ready is asked again soon, then ever more seldom") {
+  using std::chrono::milliseconds;
+  const std::string there = where.file("there");
+  std::ofstream(there).put('\n');
+  load({apart("slow", "fake-keeper", keeper_config("probe", "unready", there)),
+        apart("quick", "fake-keeper")});
+  CHECK(set->states()[0].reason == "warming up");
+  CHECK(set->probe_pause() == milliseconds(100));
+  run(loop, set->probe());
+  CHECK(set->probe_pause() == milliseconds(200));
+  for (int times = 0; times < 8; ++times) run(loop, set->probe());
+  CHECK(set->probe_pause() == milliseconds(10'000));
+  std::filesystem::remove(there);
+  run(loop, set->probe());
+  CHECK(set->states()[0].probe == ProbeState::ready);
+  CHECK(set->probe_pause() == milliseconds(10'000));
+  // One that came back is asked at once.
+  kill(set->states()[1].run.pid, SIGKILL);
+  REQUIRE(skep::test::until(loop, [&] { return set->states()[1].run.restarts == 1; }));
+  REQUIRE(skep::test::until(loop, [&] { return set->states()[1].run.state == RunState::serving; }));
+  CHECK(set->probe_pause().count() == 0);
+  run(loop, set->probe());
+  CHECK(set->probe_pause() == milliseconds(10'000));
 }
