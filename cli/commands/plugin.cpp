@@ -3,6 +3,8 @@
 // The daemon's part is here: what it has loaded, taking up a new file, and how much one of them is
 // heard. It is always the node's own daemon: plugins belong to a machine.
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -67,6 +69,11 @@ Result<int> reload(const std::string& name, const Session& session) {
 }
 
 Result<int> set_log_level(const Words& words, const Session& session) {
+  constexpr std::array<std::string_view, 4> kLevels = {"debug", "info", "warning", "error"};
+  if (std::find(kLevels.begin(), kLevels.end(), words[1]) == kLevels.end()) {
+    return fail(ErrorKind::invalid,
+                "a log level is debug, info, warning or error, not '" + words[1] + "'");
+  }
   SKEP_TRY_ASSIGN(const Daemon daemon, session.daemon());
   SKEP_TRY_ASSIGN(const Json plugin,
                   daemon.post(path_of(words[0], "log-level"), {{"level", words[1]}}));

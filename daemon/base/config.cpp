@@ -13,11 +13,12 @@
 #include <sstream>
 #include <vector>
 
+#include "sdk/host/limits.hpp"
+
 namespace skep::base {
 namespace {
 
 constexpr size_t kPluginNameMax = 63;  // bytes
-constexpr int64_t kOpenFilesMin = 16;  // fewer, and a driver's process does not come up
 constexpr const char* kDefaultPath = "/etc/skep/skepd.toml";
 
 // Where in which file a complaint is about.
@@ -85,12 +86,18 @@ class Section {
     return {};
   }
 
-  // "512m", "4g", "none".
-  Status size(std::string_view key, int64_t& out) {
+  // "512m", "4g", "none"; `least` is in bytes, whole MiB.
+  Status size(std::string_view key, int64_t least, int64_t& out) {
     std::string word;
     SKEP_TRY(text(key, word));
     if (word.empty()) return {};
     const std::optional<int64_t> bytes = parse_size(word);
+    if (bytes && *bytes != 0 && *bytes < least) {
+      return complain(origin_, *table_.get(key),
+                      "'" + name(key) + "' must be \"" + std::to_string(least >> 20) +
+                          "m\" at least, or a driver's process does not come up, not \"" + word +
+                          "\"");
+    }
     if (bytes) out = *bytes;
     if (bytes) return {};
     return complain(origin_, *table_.get(key),
@@ -151,8 +158,8 @@ bool is_plugin_name(std::string_view name) {
 Status read_limits(const toml::table& table, std::string path, std::string_view origin,
                    PluginSection& plugin) {
   Section section(table, std::move(path), origin);
-  SKEP_TRY(section.size("address_space", plugin.address_space_bytes));
-  SKEP_TRY(section.count("open_files", kOpenFilesMin, plugin.open_files));
+  SKEP_TRY(section.size("address_space", host::address_space_min, plugin.address_space_bytes));
+  SKEP_TRY(section.count("open_files", host::open_files_min, plugin.open_files));
   return section.nothing_else();
 }
 

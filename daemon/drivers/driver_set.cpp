@@ -57,6 +57,21 @@ Status one_kind(const Plugin& plugin) {
   return {};
 }
 
+// A key that is gone from the configuration means what it means at a fresh start, so the mode by
+// default counts like one that is named.
+Status keeps_its_place(const Plugin& plugin, const PluginConfig& fresh) {
+  const Isolation wanted = isolation_of(fresh, plugin.identity());
+  if (wanted == plugin.isolation()) return {};
+  const std::string inside = "in the process of skepd";
+  const std::string apart = "in a process of its own";
+  const bool runs_inside = plugin.isolation() == Isolation::in_process;
+  return fail(ErrorKind::conflict,
+              "plugin " + plugin.name() + " runs " + (runs_inside ? inside : apart) +
+                  ", and as it is configured now it is to run " + (runs_inside ? apart : inside) +
+                  (fresh.isolation ? "" : " (no isolation is named, and that is its default)") +
+                  ": that needs a restart of skepd");
+}
+
 }  // namespace
 
 // The plugin is declared before its clients, so that it goes after them.
@@ -372,11 +387,7 @@ asio::awaitable<Status> DriverSet::reload(std::string name) {
     co_return fail(ErrorKind::unimplemented, "this node's plugins have no configuration to reload");
   }
   SKEP_CO_TRY_ASSIGN(PluginConfig fresh, options_.fresh_config(plugin->name()));
-  if (fresh.isolation && *fresh.isolation != plugin->isolation()) {
-    co_return fail(ErrorKind::conflict, "plugin " + plugin->name() +
-                                            " is to run in another process now: that needs a "
-                                            "restart of skepd");
-  }
+  SKEP_CO_TRY(keeps_its_place(*plugin, fresh));
   const Status reloaded = co_await plugin->reload(std::move(fresh));
   co_await find(name)->probe();
   choose_lb();
@@ -389,7 +400,9 @@ std::vector<DriverState> DriverSet::states() const {
     DriverState& state = all.emplace_back(member->state);
     if (!member->plugin) continue;
     state.run = member->plugin->report();
-    state.version = member->plugin->identity().version;  // a reload may have changed it
+    // A reload may have changed them.
+    state.version = member->plugin->identity().version;
+    state.path = member->plugin->config().path;
   }
   return all;
 }

@@ -111,8 +111,9 @@ class DriverSet {
   // is not ready, nothing when one serves that was not asked since. Ask again after `changed`.
   std::chrono::milliseconds probe_pause() const;
   std::vector<DriverState> states() const;
-  // Takes up the plugin's file and configuration as they are now, and probes it. Errors: as
-  // Plugin::reload; ErrorKind::conflict also when what changed needs a restart of skepd.
+  // Takes up the plugin's file and configuration as they are now, and probes it. Each key counts as
+  // at a fresh start, also one that is gone. Errors: as Plugin::reload; ErrorKind::conflict also
+  // when what changed needs a restart of skepd.
   boost::asio::awaitable<Status> reload(std::string name);
 
   // Tells every driver at once that the node is ending (skep.base/1 shutdown, best effort).

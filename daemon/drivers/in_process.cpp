@@ -158,6 +158,11 @@ asio::awaitable<Status> InProcess::reload(PluginConfig fresh) {
                                             " runs in the process of skepd, and its file has "
                                             "changed: that needs a restart of skepd");
   }
+  if (fresh.debug != config_.debug) {
+    co_return fail(ErrorKind::conflict, "plugin " + config_.name +
+                                            " runs in the process of skepd, which has mapped it "
+                                            "already: another \"debug\" needs a restart of skepd");
+  }
   std::string schema = facts_.config_schema;
   const Status taken =
       co_await reconfigure_driver(shared_from_this(), table_, fresh, std::move(schema));
@@ -169,7 +174,7 @@ asio::awaitable<Status> InProcess::reload(PluginConfig fresh) {
             "configuration that it can't take up while it runs, needs a restart of skepd (" +
             taken.error().message + ")");
   }
-  if (taken) config_.config = std::move(fresh.config);
+  if (taken) config_ = std::move(fresh);
   co_return taken;
 }
 

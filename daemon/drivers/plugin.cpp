@@ -30,14 +30,6 @@ bool names(const PluginIdentity& identity, std::string_view interface) {
   return std::find(all.begin(), all.end(), interface) != all.end();
 }
 
-Isolation isolation_of(const PluginConfig& config, const PluginIdentity& identity) {
-  if (config.isolation) return *config.isolation;
-  constexpr std::array<std::string_view, 3> trusted = {SKEP_RUNTIME_1, SKEP_NETWORK_1, SKEP_LB_1};
-  const bool kind = std::any_of(trusted.begin(), trusted.end(),
-                                [&](std::string_view id) { return names(identity, id); });
-  return config.shipped && kind ? Isolation::in_process : Isolation::process;
-}
-
 // Whether a library may be mapped here. Its flags are known only once it is mapped somewhere, so
 // that is done in a process that costs nothing.
 asio::awaitable<Status> may_run_inside(const PluginConfig* config, const PluginPlace* place,
@@ -99,6 +91,14 @@ asio::awaitable<Result<std::string>> call_body(std::shared_ptr<Body> body,
 }
 
 }  // namespace
+
+Isolation isolation_of(const PluginConfig& config, const PluginIdentity& identity) {
+  if (config.isolation) return *config.isolation;
+  constexpr std::array<std::string_view, 3> trusted = {SKEP_RUNTIME_1, SKEP_NETWORK_1, SKEP_LB_1};
+  const bool kind = std::any_of(trusted.begin(), trusted.end(),
+                                [&](std::string_view id) { return names(identity, id); });
+  return config.shipped && kind ? Isolation::in_process : Isolation::process;
+}
 
 Plugin::Plugin(std::shared_ptr<CallTable> table, std::shared_ptr<Body> body, Isolation isolation)
     : table_(std::move(table)), body_(std::move(body)), isolation_(isolation) {}

@@ -36,6 +36,9 @@ namespace skep::drivers {
 using host::CheckedFile;
 using host::PluginIdentity;
 
+// Where a driver with this configuration and note runs when it is started afresh.
+Isolation isolation_of(const PluginConfig& config, const PluginIdentity& identity);
+
 class Plugin {
  public:
   // Checks the file, reads its note, starts the driver and hands it its configuration. Errors: what

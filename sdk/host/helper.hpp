@@ -24,16 +24,10 @@
 #include "core/model/result.hpp"
 #include "sdk/host/catalog.hpp"
 #include "sdk/host/instance.hpp"
+#include "sdk/host/limits.hpp"
 #include "sdk/host/note.hpp"
 
 namespace skep::host {
-
-struct HelperLimits {
-  int64_t address_space_bytes = int64_t{512} << 20;  // RLIMIT_AS; 0: none
-  int64_t open_files = 1024;                         // RLIMIT_NOFILE
-  bool core_dump = false;
-  std::string cgroup;  // folder of a cgroup to enter before the library is mapped; empty: none
-};
 
 struct HelperOptions {
   std::string program;  // path of skep-plugin-host

@@ -6,11 +6,10 @@
 // so nothing here ever loads the file.
 //
 // Every refusal is one sentence: a stable code word, a colon, the fact, a semicolon, the remedy.
-// The code words are: not_a_file, bad_owner, bad_mode, bad_hash, not_elf, wrong_machine, no_note,
-// abi_major, host_too_old, missing_library, missing_symbol, note_differs, init_failed.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,6 +19,14 @@
 #include "core/model/result.hpp"
 
 namespace skep::host {
+
+// The code words of every refusal of a driver, here and in the daemon. They never change: programs
+// look for them. docs/drivers/trust.md has a remedy for each.
+inline constexpr std::array<std::string_view, 16> refusal_words = {
+    "not_a_file",   "bad_owner",       "bad_mode",       "bad_hash",
+    "not_elf",      "wrong_machine",   "no_note",        "abi_major",
+    "host_too_old", "missing_library", "missing_symbol", "note_differs",
+    "init_failed",  "config_rejected", "init_timed_out", "duplicate_id"};
 
 struct PluginIdentity {
   uint32_t abi_major = 0;
@@ -35,14 +42,14 @@ struct PluginIdentity {
 // A file that passed the checks, held open so that what was checked is what gets loaded.
 class CheckedFile {
  public:
-  // What dlopen is given: the open descriptor, or the path itself, so that a debugger finds symbols.
+  // What dlopen is given: the open descriptor, or the path itself, so that a debugger finds
+  // symbols.
   enum class LoadBy : uint8_t { descriptor, path };
 
   // Opens `path` without following a last symbolic link, and checks owner, mode and, when given,
   // hash. The content is copied into a sealed memory file first, which nobody can change any more;
   // load_path() is that copy, unless `by` asks for the path. Blocks on the disk.
-  static Result<CheckedFile> open(const std::string& path,
-                                  const std::optional<std::string>& sha256,
+  static Result<CheckedFile> open(const std::string& path, const std::optional<std::string>& sha256,
                                   LoadBy by = LoadBy::descriptor);
 
   // A file that another process has checked and handed over. Takes `descriptor` over. `path` is for

@@ -3,7 +3,7 @@
 //
 // The first byte chooses the limit and the place of the cut. Nothing is expected but that it ends:
 // no crash, no read beyond the bytes, no memory beyond the limit. Run with
-// `frame_fuzz -max_len=70000`.
+// `./dev fuzz frame -max_len=70000`.
 // SPDX-License-Identifier: Apache-2.0
 #include <cstddef>
 #include <cstdint>

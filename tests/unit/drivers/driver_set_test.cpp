@@ -378,3 +378,59 @@ TEST_CASE_METHOD(Fixture, "a driver that isn't ready is asked again soon, then e
   run(loop, set->probe());
   CHECK(set->probe_pause() == milliseconds(10'000));
 }
+
+TEST_CASE_METHOD(Fixture, "a key that is gone at a reload means what it means at a start") {
+  PluginConfig fresh;
+  DriverSetOptions options;
+  options.fresh_config = [&](const std::string&) { return fresh; };
+  const auto reload = [&] { return run(loop, set->reload("p")); };
+
+  SECTION("in the daemon's process, where another mode is a conflict") {
+    load({inside("p", "fake-keeper")}, options);
+    fresh = inside("p", "fake-keeper", R"({"size": 4})");
+    fresh.isolation.reset();
+    const skep::Status refused = reload();
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().kind == ErrorKind::conflict);
+    CHECK(refused.error().message ==
+          "plugin p runs in the process of skepd, and as it is configured now it is to run in a "
+          "process of its own (no isolation is named, and that is its default): that needs a "
+          "restart of skepd");
+    CHECK((*set->plugin("p"))->config().config == "{}");
+  }
+  SECTION("in a process of its own, where the mode by default may be another") {
+    load({apart("p", "fake-lb")}, options);
+    fresh = apart("p", "fake-lb");
+    fresh.isolation.reset();
+    CHECK(reload().has_value());  // nobody trusts a balancer of somebody else's
+    fresh.shipped = true;
+    CHECK(reload().error().message.find("its default") != std::string::npos);
+    fresh.isolation = Isolation::process;
+    CHECK(reload().has_value());
+    fresh.isolation = Isolation::in_process;
+    CHECK(reload().error().message ==
+          "plugin p runs in a process of its own, and as it is configured now it is to run in the "
+          "process of skepd: that needs a restart of skepd");
+  }
+  SECTION("a pin, limits and a file that go") {
+    const bool in_process = GENERATE(false, true);
+    const Isolation isolation = in_process ? Isolation::in_process : Isolation::process;
+    PluginConfig first = plugin_config("p", "fake-keeper", isolation, R"({"size": 4})");
+    first.limits.open_files = 100;
+    load({first}, options);
+    fresh = plugin_config("p", "fake-keeper", isolation);
+    fresh.path = where.file("moved.so");
+    std::filesystem::copy_file(first.path, fresh.path);
+    CHECK(reload().has_value());
+    CHECK((*set->plugin("p"))->config().config == "{}");
+    CHECK((*set->plugin("p"))->config().limits.open_files == 1024);
+    CHECK(set->states()[0].path == fresh.path);
+    fresh.sha256 = std::string(64, '0');
+    CHECK(reload().error().message.find("bad_hash") == 0);
+    fresh.sha256.reset();
+    fresh.debug = true;
+    const skep::Status other = reload();
+    CHECK(other.has_value() != in_process);
+    if (!other) CHECK(other.error().kind == ErrorKind::conflict);
+  }
+}
