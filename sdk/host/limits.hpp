@@ -10,8 +10,8 @@
 
 namespace skep::host {
 
-// The thread stacks are most of it: eight threads of 8 MiB, and the libraries.
-inline constexpr int64_t address_space_min = int64_t{128} << 20;  // bytes
+// Most of it are the stacks of its threads, 4 MiB each; it comes up with 10 MiB.
+inline constexpr int64_t address_space_min = int64_t{32} << 20;  // bytes
 inline constexpr int64_t open_files_min = 16;
 
 struct HelperLimits {

@@ -86,13 +86,13 @@ TEST_CASE("how far a plugin is kept apart is read, and checked") {
     CHECK(complaint(limits + "address_space = \"" + size + "\"\n").find("must be a size") !=
           std::string::npos);
   }
-  for (const char* size : {"1k", "64m", "127m"}) {
+  for (const char* size : {"1k", "16m", "31m"}) {
     CHECK(complaint(limits + "address_space = \"" + size + "\"\n") ==
-          "skepd.toml:4: 'plugins.x.limits.address_space' must be \"128m\" at least, or a driver's "
+          "skepd.toml:4: 'plugins.x.limits.address_space' must be \"32m\" at least, or a driver's "
           "process does not come up, not \"" +
               std::string(size) + "\"");
   }
-  CHECK(base::parse_config(limits + "address_space = \"128m\"\n", "skepd.toml").has_value());
+  CHECK(base::parse_config(limits + "address_space = \"32m\"\n", "skepd.toml").has_value());
   CHECK(complaint(limits + "open_files = 2\n").find("from 16 on") != std::string::npos);
   CHECK(complaint(limits + "open_files = \"2\"\n").find("from 16 on") != std::string::npos);
   CHECK(complaint(limits + "cpus = 2\n").find("unknown key") != std::string::npos);

@@ -262,6 +262,22 @@ TEST_CASE("a helper has five descriptors, limits, and the name of its plugin") {
   CHECK(file_text(process + "/comm") == "skep:fake-crash\n");
 }
 
+TEST_CASE(
+    "a helper comes up with the least it may be limited to, and answers several calls at once") {
+  const char* const plugin = GENERATE("fake-behaviour", "fake-throws");  // in C, in C++
+  skep::host::HelperOptions options;
+  options.limits.open_files = skep::host::open_files_min;
+  options.limits.address_space_bytes = skep::host::address_space_min;
+  HelperDriver driver(plugin, options);
+  driver.until_ready();
+  if (std::string(plugin) != "fake-behaviour") return;
+  for (const char* key : {"a", "b", "c", "d", "e", "f", "g", "h"}) {
+    driver.begin(BEHAVIOUR(sleeps), "", key);
+  }
+  CHECK(driver.turn_until([&] { return driver.ends.size() == 8; }));
+  for (const auto& [number, end] : driver.ends) CHECK(end.status == SKEP_OK);
+}
+
 TEST_CASE("a helper that is asked to end destroys its instance and exits well") {
   HelperDriver driver("fake-behaviour");
   driver.until_ready();
