@@ -65,6 +65,7 @@ class Agent::Core {
         table_(loop, options_.clock),
         runtime_back_(loop),
         tasks_changed_(loop),
+        swept_(loop),
         group_(loop),
         alive_(std::make_shared<bool>(true)) {
     if (options_.cgroup_parent.empty()) options_.cgroup_parent = "/skep/" + options_.node_name;
@@ -100,6 +101,7 @@ class Agent::Core {
   asio::awaitable<void> follow_health();
   asio::awaitable<void> sweep_forever();
   asio::awaitable<void> sweep();
+  asio::awaitable<void> sweep_volumes_forever();
   asio::awaitable<void> settle_database();
   void sweep_folders(const std::string& folder, const std::set<std::string>& wanted) const;
   std::string database_path() const { return options_.data_dir + "/agent.db"; }
@@ -119,6 +121,7 @@ class Agent::Core {
   ContainerTable table_;
   Signal runtime_back_;
   Signal tasks_changed_;
+  Signal swept_;
   std::optional<LocalNetwork> network_;
   std::unique_ptr<NodeVolumes> volumes_;
   std::optional<TaskSurroundings> around_;
@@ -131,6 +134,10 @@ class Agent::Core {
   bool unsure_ = false;
   std::optional<AssignmentSet> first_wanted_;                // while unsure_
   std::map<model::TaskId, StoredEndpoint> found_endpoints_;  // of tasks that begin next
+  // Containers that no task wants and that could not be removed: they go on, with their volumes.
+  // Nothing before the runtime was asked for the first time. What it was asked last is good enough:
+  // all that comes later belongs to a task.
+  std::optional<std::set<std::string>> strays_;
   std::vector<TaskReport> collected_;
   RuntimeNews runtime_news_;
   bool stopped_ = false;
@@ -163,6 +170,7 @@ asio::awaitable<Status> Agent::Core::start() {
   for (const auto& [id, task] : tasks_) group_.start(run(id));
   group_.start(follow_health());
   group_.start(sweep_forever());
+  group_.start(sweep_volumes_forever());
   co_return Status();
 }
 
@@ -414,7 +422,6 @@ asio::awaitable<void> Agent::Core::follow_health() {
 asio::awaitable<void> Agent::Core::sweep_forever() {
   while (true) {
     co_await sweep();
-    co_await volumes_->settle();
     co_await containers_->count_images();
     co_await settle_database();
     // Also when the runtime is back: what it could not list before is looked at then.
@@ -441,12 +448,16 @@ asio::awaitable<void> Agent::Core::sweep() {
   }
   sweep_folders(options_.data_dir + "/containers", containers);
   if (all) {
+    std::set<std::string> strays;
     for (const drivers::ContainerState& container : *all) {
       if (containers.contains(container.id)) continue;
       spdlog::info("agent: container {} belongs to no task and is removed", container.id);
       const Status gone = co_await runtime_.remove(container.id, /*force=*/true);
-      if (!gone) spdlog::warn("agent: {}", gone.error().message);
+      if (gone || gone.error().kind == ErrorKind::not_found) continue;
+      spdlog::warn("agent: {}", gone.error().message);
+      strays.insert(container.id);
     }
+    strays_ = std::move(strays);
     sweep_folders(options_.data_dir + "/logs", containers);
   }
   for (const std::string& name : namespaces) {
@@ -460,13 +471,21 @@ asio::awaitable<void> Agent::Core::sweep() {
     return endpoints;
   };
   co_await network_->sweep(std::move(wanted));
-  if (!all) co_return;
-  std::function<std::set<std::string>()> existing = [this] {
-    std::set<std::string> ids;
-    for (const auto& [id, task] : tasks_) ids.insert(task->container_id());
-    return ids;
-  };
-  co_await volumes_->sweep(std::move(existing));
+  swept_.notify();
+}
+
+// Apart from the other sweeping, because drivers of volumes may take minutes to answer.
+asio::awaitable<void> Agent::Core::sweep_volumes_forever() {
+  while (true) {
+    co_await volumes_->settle();
+    std::function<std::set<std::string>()> existing = [this] {
+      std::set<std::string> ids = strays_.value();
+      for (const auto& [id, task] : tasks_) ids.insert(task->container_id());
+      return ids;
+    };
+    if (strays_) co_await volumes_->sweep(std::move(existing));
+    co_await swept_.changed_within(options_.sweep_period);
+  }
 }
 
 void Agent::Core::sweep_folders(const std::string& folder,

@@ -207,6 +207,31 @@ TEST_CASE("a holder whose container nobody knows any more lets go") {
   CHECK(volumes(world).list().size() == 1);
 }
 
+TEST_CASE("a container that no task wants and that can't be removed keeps its volumes") {
+  if (!can_run()) return;
+  World world;
+  world.sweep_period = std::chrono::milliseconds(30);
+  world.start_agent();
+  const AssignedTask task = with_mounts(World::task(1), {volume_at("data", "/data")});
+  world.assign({task});
+  REQUIRE(world.is(task, TaskState::running));
+  world.stop_agent();
+  std::filesystem::remove_all(world.folder + "/data");
+  world.runtime.busy["restore_done"] = 1;
+  world.runtime.busy["remove"] = 1000;
+  world.start_agent();
+  REQUIRE(world.until([&] { return volumes(world).find("data").has_value(); }));
+  world.assign({});
+  REQUIRE(world.until([&] { return world.runtime.busy["remove"] < 995; }));
+  CHECK(world.runtime.containers.contains(World::id(task)));
+  CHECK(volumes(world).find("data")->holders == std::set<std::string>{World::id(task)});
+  CHECK(remove(world, "data").error().kind == ErrorKind::conflict);
+  CHECK(world.local.volumes.at("data").holders.contains(World::id(task)));
+  world.runtime.busy.clear();
+  REQUIRE(world.until([&] { return volumes(world).find("data")->holders.empty(); }));
+  CHECK(world.runtime.containers.empty());
+}
+
 TEST_CASE("a driver that can't take its volumes back yet holds up its own and nothing else") {
   World world;
   world.start_agent();

@@ -186,6 +186,7 @@ Reply<void> FakeRuntime::restore_from(drivers::RestoreSource from) {
 }
 
 Reply<void> FakeRuntime::restore_done(std::vector<std::string> ids) {
+  SKEP_CO_TRY(hindered("restore_done"));
   ++restores_done;
   // As a driver may: what nobody named is not wanted.
   std::erase_if(containers, [&ids](const auto& one) {
