@@ -45,6 +45,8 @@ class NameLocks {
   explicit NameLocks(boost::asio::any_io_executor loop)
       : state_(std::make_shared<State>(std::move(loop))) {}
 
+  bool is_held(const std::string& name) const { return state_->held.contains(name); }
+
   boost::asio::awaitable<Held> hold(std::string name) {
     const std::shared_ptr<State> state = state_;
     while (state->held.contains(name)) co_await state->freed.changed();

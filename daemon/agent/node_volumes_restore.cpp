@@ -197,6 +197,8 @@ asio::awaitable<void> NodeVolumes::settle() {
     if (row.stage != VolumeStage::made) names.push_back(name);
   }
   for (const std::string& name : names) {
+    // Whoever holds it is at it, and may take minutes.
+    if (locks_.is_held(name)) continue;
     const NameLocks::Held lock = co_await locks_.hold(name);
     const Status settled = co_await settle_one(name);
     if (!settled) spdlog::warn("agent: volume {}: {}", name, settled.error().message);

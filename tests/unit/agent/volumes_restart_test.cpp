@@ -232,6 +232,24 @@ TEST_CASE("a container that no task wants and that can't be removed keeps its vo
   CHECK(world.runtime.containers.empty());
 }
 
+TEST_CASE(
+    "a volume driver that is slow holds up no sweep, and no other volume is left unfinished") {
+  World world;
+  world.sweep_period = std::chrono::milliseconds(30);
+  world.start_agent();
+  world.assign({});
+  world.local.hangs_before.insert("create");
+  begin_create(world, "data");
+  REQUIRE(world.until([&] { return count(world.local.calls, "create data") == 1; }));
+  world.nfs.lost["create"] = Error{ErrorKind::deadline, "no answer"};
+  CHECK_FALSE(create(world, {"more", "nfs", {}, {}}));
+  world.nfs.lost.clear();
+  CHECK(world.until([&] { return volumes(world).find("more").has_value(); }));
+  world.runtime.containers["stray"];
+  CHECK(world.until([&] { return world.runtime.containers.empty(); }));
+  CHECK(count(world.local.calls, "create data") == 1);
+}
+
 TEST_CASE("a driver that can't take its volumes back yet holds up its own and nothing else") {
   World world;
   world.start_agent();
