@@ -21,21 +21,6 @@ bool is_absolute(std::string_view path) {
   return path.starts_with('/');
 }
 
-// "/a//b/", "/a/./b" and "/a/c/../b" are one place: "/a/b".
-std::string clean(std::string_view path) {
-  std::vector<std::string_view> steps;
-  while (!path.empty()) {
-    const size_t slash = std::min(path.find('/'), path.size());
-    const std::string_view step = path.substr(0, slash);
-    path.remove_prefix(std::min(slash + 1, path.size()));
-    if (step == ".." && !steps.empty()) steps.pop_back();
-    if (!step.empty() && step != "." && step != "..") steps.push_back(step);
-  }
-  std::string text;
-  for (const std::string_view step : steps) text += "/" + std::string(step);
-  return text.empty() ? "/" : text;
-}
-
 bool holds_zero_byte(const std::string& text) {
   return text.find('\0') != std::string::npos;
 }
@@ -87,7 +72,7 @@ Status validate_mount(const Mount& mount) {
   if (!is_absolute(mount.target)) {
     return refuse("invalid mount target, must be an absolute path: " + mount.target);
   }
-  if (clean(mount.target) == "/") {
+  if (clean_path(mount.target) == "/") {
     return refuse_for(mount, "invalid specification: destination can't be '/'");
   }
   if (holds_zero_byte(mount.target) || holds_zero_byte(mount.source)) {
@@ -145,12 +130,26 @@ Status validate_volume_name(std::string_view name) {
                 "directory, use absolute path");
 }
 
+std::string clean_path(std::string_view path) {
+  std::vector<std::string_view> steps;
+  while (!path.empty()) {
+    const size_t slash = std::min(path.find('/'), path.size());
+    const std::string_view step = path.substr(0, slash);
+    path.remove_prefix(std::min(slash + 1, path.size()));
+    if (step == ".." && !steps.empty()) steps.pop_back();
+    if (!step.empty() && step != "." && step != "..") steps.push_back(step);
+  }
+  std::string text;
+  for (const std::string_view step : steps) text += "/" + std::string(step);
+  return text.empty() ? "/" : text;
+}
+
 Status validate_mounts(const std::vector<Mount>& mounts) {
   if (mounts.size() > kMountsMax) return refuse("more than 256 mounts");
   std::set<std::string> targets;
   for (const Mount& mount : mounts) {
     SKEP_TRY(validate_mount(mount));
-    if (!targets.insert(clean(mount.target)).second) {
+    if (!targets.insert(clean_path(mount.target)).second) {
       return refuse("duplicate mount point: " + mount.target);
     }
   }

@@ -31,6 +31,9 @@ Status validate_volume_name(std::string_view name);
 
 Status validate_mounts(const std::vector<Mount>& mounts);
 
+// "/a//b/", "/a/./b" and "/a/c/../b" are one place: "/a/b". Requires: an absolute path.
+std::string clean_path(std::string_view path);
+
 // The names of the drivers, other than local, that a node must have for these mounts; sorted, each
 // once.
 std::vector<std::string> foreign_volume_drivers(const std::vector<Mount>& mounts);

@@ -6,9 +6,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
+#include "core/model/mounts.hpp"
 #include "daemon/agent/container_files.hpp"
 #include "daemon/agent/identity_text.hpp"
 #include "daemon/agent/image_name.hpp"
@@ -113,7 +116,7 @@ Result<drivers::ContainerRequest> container_request(const AssignedTask& assigned
 
 drivers::ContainerMount runtime_mount(const model::Mount& mount) {
   drivers::ContainerMount made;
-  made.target = mount.target;
+  made.target = model::clean_path(mount.target);
   made.read_only = mount.read_only;
   if (mount.type == model::MountType::bind) made.source = mount.source;
   if (mount.type != model::MountType::tmpfs) return made;
@@ -123,6 +126,14 @@ drivers::ContainerMount runtime_mount(const model::Mount& mount) {
     made.mode = mount.tmpfs->mode;
   }
   return made;
+}
+
+void put_mounts(std::vector<drivers::ContainerMount> mounts, drivers::ContainerRequest* request) {
+  std::vector<drivers::ContainerMount>& all = request->mounts;
+  all.insert(all.end(), std::make_move_iterator(mounts.begin()),
+             std::make_move_iterator(mounts.end()));
+  std::stable_sort(all.begin(), all.end(),
+                   [](const auto& a, const auto& b) { return a.target < b.target; });
 }
 
 Container container_record(const AssignedTask& assigned, const AgentOptions& options) {

@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/model/result.hpp"
 #include "daemon/agent/assignments.hpp"
@@ -27,8 +28,12 @@ Result<drivers::ContainerRequest> container_request(const AssignedTask& assigned
                                                     const AgentOptions& options,
                                                     const std::string& netns_path);
 
-// A mount of the spec; the source of a volume is empty yet.
+// A mount of the spec, its target cleaned; the source of a volume is empty yet.
 drivers::ContainerMount runtime_mount(const model::Mount& mount);
+
+// Adds the mounts of the spec to those that every container has. What lies below another mount
+// comes after it, or it would be hidden; in one place the last is seen, which is the spec's.
+void put_mounts(std::vector<drivers::ContainerMount> mounts, drivers::ContainerRequest* request);
 
 // The row of the container table, as known before the runtime said anything.
 Container container_record(const AssignedTask& assigned, const AgentOptions& options);

@@ -203,8 +203,8 @@ asio::awaitable<Status> TaskController::make_container() {
   SKEP_CO_TRY_ASSIGN(
       drivers::ContainerRequest request,
       container_request(stored_.assigned, around_.options, around_.namespaces.path(name_)));
-  SKEP_CO_TRY_ASSIGN(const std::vector<drivers::ContainerMount> wanted, co_await mounts());
-  request.mounts.insert(request.mounts.end(), wanted.begin(), wanted.end());
+  SKEP_CO_TRY_ASSIGN(std::vector<drivers::ContainerMount> wanted, co_await mounts());
+  put_mounts(std::move(wanted), &request);
   Result<drivers::CreatedContainer> made = co_await around_.runtime.create(request);
   if (!made && made.error().kind == ErrorKind::not_found) {
     SKEP_CO_TRY(co_await pull());
@@ -231,9 +231,6 @@ asio::awaitable<Result<std::vector<drivers::ContainerMount>>> TaskController::mo
     }
     all.push_back(std::move(made));
   }
-  // What is mounted below another mount comes after it, or it would be hidden.
-  std::sort(all.begin(), all.end(),
-            [](const auto& a, const auto& b) { return a.target < b.target; });
   co_return all;
 }
 

@@ -65,5 +65,27 @@ TEST_CASE("a bind on a server that does not answer holds up its own task and not
   }
 }
 
+TEST_CASE("what lies below another mount comes after it, however it is written") {
+  if (!can_run()) return;
+  World world;
+  world.start_agent();
+  model::Mount hosts = bind_of(world.folder);
+  hosts.target = "/etc/./hosts/";
+  const AssignedTask task =
+      with_mounts(World::task(1), {hosts, volume_at("sub", "/a/sub"), volume_at("whole", "/z/../a"),
+                                   volume_at("config", "/etc")});
+  world.assign({task});
+  REQUIRE(world.is(task, TaskState::running));
+  std::vector<std::string> places;
+  for (const auto& mount : world.runtime.containers.at(World::id(task)).request.mounts) {
+    places.push_back(mount.target + (mount.volume.empty() ? "" : " of " + mount.volume));
+    if (mount.source == world.folder) places.back() += " of the user";
+  }
+  // A volume at /etc hides none of the three files; one that somebody mounts there hides ours.
+  CHECK(places == std::vector<std::string>{"/a of whole", "/a/sub of sub", "/etc of config",
+                                           "/etc/hostname", "/etc/hosts", "/etc/hosts of the user",
+                                           "/etc/resolv.conf"});
+}
+
 }  // namespace
 }  // namespace skep::agent::test

@@ -147,7 +147,7 @@ TEST_CASE("a task has its volumes for as long as its container exists") {
   REQUIRE(world.is(task, TaskState::running));
   const std::string id = World::id(task);
   CHECK(world.local.volumes.at("data").holders == std::set<std::string>{id});
-  const drivers::ContainerMount& mount = world.runtime.containers.at(id).request.mounts.back();
+  const drivers::ContainerMount& mount = world.runtime.containers.at(id).request.mounts.front();
   CHECK(mount.source == "/volumes/local/data");
   CHECK(mount.target == "/data");
   CHECK(mount.volume == "data");
@@ -184,7 +184,7 @@ TEST_CASE("two tasks of a node share a volume, and each call names all the other
   const std::string b = World::id(second);
   CHECK(count(world.local.calls, "create data") == 1);
   CHECK(count(world.local.calls, "publish data by " + b + " with " + a + " read-only") == 1);
-  CHECK(world.runtime.containers.at(b).request.mounts.back().read_only);
+  CHECK(world.runtime.containers.at(b).request.mounts.front().read_only);
   world.assign({second});
   REQUIRE(world.until([&] { return world.local.volumes.at("data").holders.size() == 1; }));
   CHECK(count(world.local.calls, "unpublish data by " + a + " with " + b) == 1);
@@ -308,11 +308,11 @@ TEST_CASE("binds need their source, and mounts come in the order of their places
   REQUIRE(world.is(other, TaskState::running));
   const auto& mounts = world.runtime.containers.at(World::id(other)).request.mounts;
   REQUIRE(mounts.size() == 6);
-  CHECK(mounts[3].volume == "data");
-  CHECK(mounts[4].source == bind.source);
-  CHECK(mounts[5].type == drivers::ContainerMount::Type::tmpfs);
-  CHECK(mounts[5].size_bytes == 1 << 20);
-  CHECK(mounts[5].mode == 0700);
+  CHECK(mounts[0].volume == "data");
+  CHECK(mounts[1].source == bind.source);
+  CHECK(mounts[2].type == drivers::ContainerMount::Type::tmpfs);
+  CHECK(mounts[2].size_bytes == 1 << 20);
+  CHECK(mounts[2].mode == 0700);
   CHECK(world.agent->containers().find(World::id(other)).value()->mounts.size() == 3);
 }
 
