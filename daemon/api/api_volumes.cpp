@@ -109,15 +109,18 @@ struct Pruned {
   std::vector<std::string> warnings;
 };
 
-// One volume's trouble holds up no other.
-asio::awaitable<void> prune_one(Context& context, std::string name, Pruned& pruned) {
+// One volume's trouble holds up no other. `may_go` is asked again after the counting, which may
+// take long: somebody could have taken the volume away meanwhile, and made another of its name.
+asio::awaitable<void> prune_one(Context& context, const agent::Volume& volume,
+                                const std::function<bool(const agent::Volume&)>& may_go,
+                                Pruned& pruned) {
+  const std::string& name = volume.name;
   const Result<int64_t> used = co_await context.volumes.usage(name);
+  if (!may_go(volume)) co_return;
   const Status gone = co_await context.volumes.remove(name, /*force=*/false);
   if (!gone) {
-    // Taken into use, or removed by somebody else, since the list was made.
-    const bool passed_by =
-        gone.error().kind == ErrorKind::conflict || gone.error().kind == ErrorKind::not_found;
-    if (!passed_by) pruned.warnings.push_back(gone.error().message);
+    // If not, it was taken into use or away in this moment, which is nobody's trouble.
+    if (may_go(volume)) pruned.warnings.push_back(gone.error().message);
     co_return;
   }
   if (!used) {
@@ -125,7 +128,7 @@ asio::awaitable<void> prune_one(Context& context, std::string name, Pruned& prun
                               used.error().message);
   }
   if (used && *used > 0) pruned.bytes += static_cast<uint64_t>(*used);
-  pruned.names.push_back(std::move(name));
+  pruned.names.push_back(name);
 }
 
 asio::awaitable<Result<Response>> prune(Context& context, const Request& request, Exchange&) {
@@ -133,9 +136,12 @@ asio::awaitable<Result<Response>> prune(Context& context, const Request& request
   SKEP_CO_TRY_ASSIGN(const bool named_too, takes_named(filters, request));
   Pruned pruned;
   const std::vector<agent::Volume> volumes = context.volumes.list();
+  const std::function<bool(const agent::Volume&)> may_go = [&](const agent::Volume& seen) {
+    const Result<agent::Volume> now = context.volumes.find(seen.name);
+    return now && now->created_at == seen.created_at && may_be_pruned(*now, filters, named_too);
+  };
   for (const agent::Volume& volume : volumes) {
-    if (!may_be_pruned(volume, filters, named_too)) continue;
-    co_await prune_one(context, volume.name, pruned);
+    if (may_go(volume)) co_await prune_one(context, volume, may_go, pruned);
   }
   for (const std::string& warning : pruned.warnings) spdlog::warn("volume prune: {}", warning);
   model::Labels attributes;

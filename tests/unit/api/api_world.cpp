@@ -187,6 +187,7 @@ asio::awaitable<Result<agent::Volume>> FakeVolumes::create(agent::VolumeWish wis
 
 asio::awaitable<Status> FakeVolumes::remove(std::string name, bool force) {
   calls.push_back("remove " + name + (force ? " by force" : ""));
+  if (while_removed) while_removed(name);
   if (const auto refusal = refusals.find(calls.back()); refusal != refusals.end()) {
     co_return fail(refusal->second);
   }
@@ -203,6 +204,7 @@ asio::awaitable<Status> FakeVolumes::remove(std::string name, bool force) {
 
 asio::awaitable<Result<int64_t>> FakeVolumes::usage(std::string name) {
   calls.push_back("usage " + name);
+  if (while_counted) while_counted(name);
   if (const auto refusal = refusals.find(calls.back()); refusal != refusals.end()) {
     co_return fail(refusal->second);
   }

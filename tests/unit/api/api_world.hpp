@@ -7,6 +7,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -26,6 +27,10 @@ class FakeVolumes final : public agent::Volumes {
   asio::awaitable<Status> remove(std::string name, bool force) override;
   asio::awaitable<Result<int64_t>> usage(std::string name) override;
   std::vector<std::string> drivers() const override { return {"local"}; }
+
+  // Called when a volume is to be counted or removed, before it is.
+  std::function<void(const std::string& name)> while_counted;
+  std::function<void(const std::string& name)> while_removed;
 
   // A local volume without options that nobody has.
   agent::Volume& add(const std::string& name, model::Labels labels = {});

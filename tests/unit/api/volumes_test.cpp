@@ -237,10 +237,12 @@ TEST_CASE("prune goes on after a volume that can't be removed, and tells which a
   }
   world.volumes.refusals.emplace("remove b2",
                                  Error{ErrorKind::busy, "remove b2: somebody reads it"});
-  world.volumes.refusals.emplace("remove a1", Error{ErrorKind::internal, "remove a1: no"});
-  // These went or were taken into use after the list was made, which is nobody's mistake.
-  world.volumes.refusals.emplace("remove c3", Error{ErrorKind::conflict, "in use"});
-  world.volumes.refusals.emplace("remove d4", Error{ErrorKind::not_found, "no such volume"});
+  world.volumes.refusals.emplace("remove a1", Error{ErrorKind::conflict, "remove a1: no"});
+  // These are taken into use and away in the last moment, which is nobody's mistake.
+  world.volumes.while_removed = [&](const std::string& name) {
+    if (name == "c3") world.volumes.volumes[name].holders = {"c0ffee"};
+    if (name == "d4") world.volumes.volumes.erase(name);
+  };
   const Response answer = world.ask("POST", "/v1.47/volumes/prune");
   CHECK(answer.status == 200);
   CHECK(Json::parse(answer.body) == Json::parse(R"({"VolumesDeleted":["e5"],"SpaceReclaimed":10,
@@ -264,6 +266,23 @@ TEST_CASE("a volume whose bytes can't be counted counts as none, is removed, and
           "Warnings":["could not determine size of volume b2: no answer in 30 s",
                       "could not determine size of volume c3: it can't count"]})"));
   CHECK(world.events() == Names{"volume prune  reclaimed=5 local"});
+}
+
+TEST_CASE("what changes while others are counted is looked at again before it is removed") {
+  ApiWorld world;
+  for (const char* name : {"a1", "anew", "kept", "used", "z1"}) world.volumes.add(name);
+  world.volumes.while_counted = [&](const std::string& name) {
+    if (name == "a1") {
+      world.volumes.volumes.erase("z1");
+      world.volumes.add("kept", {{"keep", ""}});
+      world.volumes.volumes["used"].holders = {"c0ffee"};
+    }
+    // Removed by somebody, and made anew by somebody who wants it.
+    if (name == "anew") world.volumes.add("anew").created_at.unix_ns += 1;
+  };
+  CHECK(pruned(world, R"({"all":["1"],"label!":["keep"]})") == Names{"a1"});
+  CHECK(world.volumes.volumes.size() == 3);
+  CHECK(world.volumes.calls == Names{"usage a1", "remove a1", "usage anew"});
 }
 
 TEST_CASE("a prune that finds nothing answers Docker's two members, and is an event too") {
