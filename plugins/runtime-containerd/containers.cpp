@@ -278,13 +278,24 @@ json Containers::signal(const json& request) {
   const std::string id = id_of(request);
   const uint32_t number = parse_signal(text_of(request, "signal"));
   record(id);
+  const auto not_running = [&id] {
+    return Failure(SKEP_E_PRECONDITION, "Container " + id + " is not running");
+  };
+  // containerd signals one that was only created, too: it would have ended without having begun.
+  tasks::GetRequest get;
+  get.set_container_id(id);
+  auto task = rpc_.begin<tasks::GetResponse>("/containerd.services.tasks.v1.Tasks/Get", get);
+  const RpcStatus known = task.status();
+  if (known.code == RpcCode::not_found) throw not_running();
+  throw_if_failed(known);
+  if (task.reply().process().status() == types::CREATED) throw not_running();
   tasks::KillRequest kill;
   kill.set_container_id(id);
   kill.set_signal(number);
   auto sent = rpc_.begin<Empty>("/containerd.services.tasks.v1.Tasks/Kill", kill);
   const RpcStatus status = sent.status();
   if (status.code == RpcCode::not_found || status.code == RpcCode::failed_precondition) {
-    throw Failure(SKEP_E_PRECONDITION, "Container " + id + " is not running");
+    throw not_running();
   }
   throw_if_failed(status);
   return json::object();

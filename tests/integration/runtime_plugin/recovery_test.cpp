@@ -161,6 +161,20 @@ TEST_CASE("a container whose start was only noted when the driver died has never
   remove(*plugin, id);
 }
 
+TEST_CASE("a container that was only created is not running: no signal ends it before it began") {
+  World& world = World::get();
+  const auto plugin = world.plugin();
+  const std::string id = world.new_id();
+  REQUIRE(plugin->call(plugin->runtime->create, world.request(id, "sleep 60")).ok());
+  const Outcome sent = plugin->call(plugin->runtime->signal, {{"id", id}, {"signal", "KILL"}});
+  CHECK(sent.status == SKEP_E_PRECONDITION);
+  CHECK(sent.error == "Container " + id + " is not running");
+  CHECK(plugin->call(plugin->runtime->start, {{"id", id}}).ok());
+  CHECK(plugin->call(plugin->runtime->signal, {{"id", id}, {"signal", "KILL"}}).ok());
+  CHECK(plugin->call(plugin->runtime->wait, {{"id", id}}).reply.at("exit_code") == 137);
+  remove(*plugin, id);
+}
+
 TEST_CASE("a container whose shim was killed is told as lost, and by which life of the machine") {
   World& world = World::get();
   const auto plugin = world.plugin();
