@@ -54,6 +54,8 @@ wait_until 20 gone
 playground start 2 >/dev/null
 wait_until 10 is .isolation process
 wait_until 10 is .state serving
+# It says at its start that it is not connected yet, and is asked again long before the usual ten seconds.
+wait_until 5 is .probe.state ready
 expect in-process eval 'plugins /net-bridge | jq -r .isolation'
 at 1 service create --detach --name web --replicas 4 --constraint "node.hostname==${SKEP_PLAYGROUND_PREFIX}2" \
   httpd:2.4.34 >/dev/null
