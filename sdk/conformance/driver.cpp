@@ -162,6 +162,11 @@ pid_t Driver::pid() const {
   return engine_->loaded().pid;
 }
 
+std::chrono::milliseconds at_most(const Plugin& plugin, int64_t patience_ms) {
+  const bool shorter = plugin.patience_ms > 0 && plugin.patience_ms < patience_ms;
+  return std::chrono::milliseconds(shorter ? plugin.patience_ms : patience_ms);
+}
+
 Outcome Driver::call(const host::Operation& operation, const json& request,
                      const CallOptions& options) {
   return wait(begin(operation, request, options));
@@ -182,16 +187,15 @@ uint64_t Driver::begin_text(const host::Operation& operation, std::string_view r
                             const CallOptions& options) {
   SKEP_ASSERT(engine_ != nullptr, "a loaded driver");
   const int64_t deadline = options.deadline_ms.value_or(operation.deadline_ms);
-  int64_t patience =
+  const int64_t patience =
       deadline < 0 ? patience_without_deadline_ms : deadline + patience_after_deadline_ms;
-  if (plugin_.patience_ms > 0) patience = std::min(patience, plugin_.patience_ms);
-  patience = options.patience_ms.value_or(patience);
+  const std::chrono::milliseconds most = at_most(plugin_, options.patience_ms.value_or(patience));
 
   Entry entry;
   entry.operation = &operation;
   entry.request = request;
   entry.begun = Clock::now();
-  entry.patience = entry.begun + std::chrono::milliseconds(patience);
+  entry.patience = entry.begun + most;
   entry.deadline_ms = deadline < 0 ? host::no_deadline : monotonic_ms() + deadline;
   const int64_t absolute = entry.deadline_ms;
   const uint64_t number = ledger_->open(std::move(entry));
@@ -212,14 +216,9 @@ uint64_t Driver::begin_text(const host::Operation& operation, std::string_view r
   return number;
 }
 
-std::chrono::milliseconds Driver::at_most(int64_t patience_ms) const {
-  const bool shorter = plugin_.patience_ms > 0 && plugin_.patience_ms < patience_ms;
-  return std::chrono::milliseconds(shorter ? plugin_.patience_ms : patience_ms);
-}
-
 Outcome Driver::wait(uint64_t number, std::optional<int64_t> patience_ms) {
   const Clock::time_point until =
-      patience_ms ? Clock::now() + at_most(*patience_ms)
+      patience_ms ? Clock::now() + at_most(plugin_, *patience_ms)
                   : ledger_->with([&](Ledger& book) { return book.entries.at(number).patience; });
   // A killed or dropped driver has no engine any more; its ledger knows how everything ended.
   if (engine_) {
@@ -239,7 +238,7 @@ std::optional<json> Driver::item(uint64_t number, int64_t patience_ms) {
     return !entry.items.empty() || entry.ended;
   };
   if (engine_) {
-    engine_->wait_until(there, Clock::now() + at_most(patience_ms));
+    engine_->wait_until(there, Clock::now() + at_most(plugin_, patience_ms));
   }
   std::optional<std::string> text;
   const host::Operation* operation = nullptr;

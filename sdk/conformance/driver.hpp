@@ -52,6 +52,9 @@ struct Plugin {
 // run.
 Result<Plugin> plugin_of(const KitOptions& options);
 
+// As long as asked, and not longer than the user of the kit is patient.
+std::chrono::milliseconds at_most(const Plugin& plugin, int64_t patience_ms);
+
 // An object that the host asked for: what it would keep in its own store.
 struct Object {
   std::string id;
@@ -152,8 +155,6 @@ class Driver {
 
  private:
   Outcome outcome_of(uint64_t number);
-  // As long as asked, and not longer than the user of the kit is patient.
-  std::chrono::milliseconds at_most(int64_t patience_ms) const;
   void watch(const Outcome& outcome);
 
   const Plugin& plugin_;

@@ -144,10 +144,10 @@ Status writes_on(Run& run) {
       const std::string id,
       run_container(run, *driver, 0,
                     ": > /marks/up; i=0; while [ ! -e /marks/stop ]; do i=$((i+1)); "
-                    "echo line $i; if [ $i = 3000 ]; then : > /marks/much; fi; done; exit 4"));
+                    "echo line $i; if [ $i = 20000 ]; then : > /marks/much; fi; done; exit 4"));
   SKEP_TRY(await_mark(run, 0, "up"));
   driver->kill();
-  SKEP_TRY(await_mark(run, 0, "much"));  // far more than a pipe holds
+  SKEP_TRY(await_mark(run, 0, "much"));  // 200 KB, three times what a pipe holds
   SKEP_TRY(driver->load());
   SKEP_TRY(run.ok(driver->configure()));
   SKEP_TRY(run.ok(driver->restore({{"id", id}, {"handle", nullptr}})));

@@ -21,9 +21,10 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
-constexpr auto mark_patience = 15s;
+constexpr int64_t mark_patience_ms = 15'000;
 constexpr auto look_interval = 10ms;
-constexpr auto cgroup_patience = 5s;  // the kernel takes a dead process out of it in its own time
+constexpr int64_t cgroup_patience_ms =
+    5'000;  // the kernel takes a dead process out of it in its own time
 constexpr int killed = 137;
 constexpr int objects_max = 64;  // of one case of the generic ones
 constexpr int64_t log_bytes = int64_t{1} << 20;
@@ -215,10 +216,10 @@ Result<json> container_request(Run& run, int number, const std::string& script) 
 
 Status await_mark(Run& run, int number, const std::string& name) {
   const std::string file = marks(run, number) + "/" + name;
-  const auto until = Clock::now() + mark_patience;
+  const auto until = Clock::now() + at_most(run.plugin(), mark_patience_ms);
   while (!fs::exists(file)) {
     SKEP_TRY(run.that(Clock::now() < until, "the container's program comes to " + name,
-                      "it did not within 15 s"));
+                      "it did not in its time"));
     std::this_thread::sleep_for(look_interval);
   }
   return {};
@@ -254,7 +255,7 @@ Status nothing_left(Run& run, Driver& driver, const std::string& id) {
   for (const json& one : listed.member("containers")) {
     SKEP_TRY(run.that(one.at("id") != id, "a removed container is in no list", "it is", listed));
   }
-  const auto until = Clock::now() + cgroup_patience;
+  const auto until = Clock::now() + at_most(run.plugin(), cgroup_patience_ms);
   while (!cgroups_of(run, id).empty()) {
     SKEP_TRY(run.that(Clock::now() < until, "no cgroup of a removed container",
                       fmt::format("{} with {} processes", cgroups_of(run, id).front(),

@@ -1,59 +1,35 @@
-// A runtime driver that is right, with plain processes for containers, and the mistakes one can
-// make in it.
-//
-// Everything it knows is in the folder that its configuration names, as with a runtime whose own
-// daemon keeps it: so a driver that was killed finds all again, and two see the same. In memory are
-// only the waits and streams under way. One thread watches the keepers' ends, and whether a call
-// was cancelled. There is one image, "plain": the machine's own files.
+// What is done with containers; the tables.
 // SPDX-License-Identifier: Apache-2.0
-#include <poll.h>
+#include "tests/fakes/wrong/containers.hpp"
+
 #include <signal.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <condition_variable>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <list>
-#include <map>
-#include <mutex>
-#include <set>
 #include <sstream>
-#include <thread>
-
-#include "skep/cpp/base.hpp"
-#include "skep/runtime.h"
-#include "tests/fakes/wrong/keeper.hpp"
-#include "tests/fakes/wrong/wrong.hpp"
 
 namespace wrong_driver {
 
-const char* const interfaces = SKEP_BASE_1 " " SKEP_RUNTIME_1;
+const char* const interfaces =
+    SKEP_BASE_1 " " SKEP_RUNTIME_1 " " SKEP_RUNTIME_EXEC_1 " " SKEP_RUNTIME_IMAGES_1;
 const char* const config_schema =
-    R"({"type": "object", "properties": {"state": {"type": "string"}}})";
+    R"({"type": "object", "properties": {"state": {"type": "string"}, "registry": {"type": "string"}}})";
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
 
 namespace {
 
-namespace fs = std::filesystem;
-using namespace skep::sdk;
-using Clock = std::chrono::steady_clock;
-using std::chrono::milliseconds;
-
-constexpr const char* image = "plain";
-constexpr const char* image_id =
-    "sha256:0000000000000000000000000000000000000000000000000000000000000001";
-constexpr const char* search_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-constexpr int look_ms = 20;
 constexpr auto kill_patience = std::chrono::seconds(5);
-constexpr int killed = 137;
+// How long a mistake waits for what makes it plain.
+constexpr auto mistake_patience = milliseconds(300);
 
-thread_local skep_op* stream_under_way = nullptr;
+}  // namespace
 
 std::string time_text(const Moment& at) {
   tm parts{};
@@ -81,56 +57,27 @@ int signal_number(const std::string& text) {
   throw Failure(SKEP_E_INVALID, "\"signal\": there is no signal " + text);
 }
 
-// The request without what this driver does not know: a newer host's members are ignored.
-json known_of(const json& request) {
+json known_of(const json& request, std::initializer_list<const char*> names) {
   json known = json::object();
-  for (const char* const name : {"id",
-                                 "image",
-                                 "command",
-                                 "args",
-                                 "env",
-                                 "working_dir",
-                                 "user",
-                                 "groups",
-                                 "hostname",
-                                 "tty",
-                                 "stdin_open",
-                                 "read_only",
-                                 "init",
-                                 "privileged",
-                                 "cap_add",
-                                 "cap_drop",
-                                 "sysctls",
-                                 "ulimits",
-                                 "oom_score_adj",
-                                 "netns",
-                                 "cgroup_parent",
-                                 "resources",
-                                 "mounts",
-                                 "labels",
-                                 "log"}) {
+  for (const char* const name : names) {
     if (request.contains(name)) known[name] = request.at(name);
   }
   return known;
 }
 
-// Where the program is, for a process that sees the machine's files.
-std::string program_of(const std::vector<std::string>& argv) {
-  if (argv.empty()) throw Failure(SKEP_E_INVALID, "\"command\" must name a program");
+std::string program_of(const std::vector<std::string>& argv, skep_status otherwise) {
+  if (argv.empty()) throw Failure(SKEP_E_INVALID, "the command must name a program");
   if (argv[0].starts_with('/') && access(argv[0].c_str(), X_OK) == 0) return argv[0];
   std::istringstream folders(search_path);
   for (std::string folder; std::getline(folders, folder, ':');) {
     const std::string path = folder + "/" + argv[0];
     if (access(path.c_str(), X_OK) == 0) return path;
   }
-  throw Failure(SKEP_E_INVALID, "there is no program " + argv[0]);
+  throw Failure(otherwise, "there is no program " + argv[0]);
 }
 
-std::string cgroup_of(const json& spec) {
-  const std::string root = "/sys/fs/cgroup";
-  const bool unified = fs::exists(root + "/cgroup.controllers");
-  return root + (unified ? "" : "/pids") + spec.value("cgroup_parent", "/skep-plain") + "/" +
-         spec.at("id").get<std::string>();
+std::string group_of(const json& spec) {
+  return spec.value("cgroup_parent", "/skep-plain") + "/" + spec.at("id").get<std::string>();
 }
 
 std::string text_of_file(const std::string& path) {
@@ -138,170 +85,99 @@ std::string text_of_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-// A stream under way; `op` for the mistake that needs it.
-struct Stream {
-  Call call;
-  skep_op* op;
-};
+namespace {
 
-class Containers final : public BaseDriver {
- public:
-  ~Containers() override {
-    ending_ = true;
-    wake();
-    if (watcher_.joinable()) watcher_.join();
-    for (const auto& [id, descriptor] : watched_) close(descriptor);
-    if (wake_ >= 0) close(wake_);
+const std::initializer_list<const char*> create_members = {"id",
+                                                           "image",
+                                                           "command",
+                                                           "args",
+                                                           "env",
+                                                           "working_dir",
+                                                           "user",
+                                                           "groups",
+                                                           "hostname",
+                                                           "tty",
+                                                           "stdin_open",
+                                                           "read_only",
+                                                           "init",
+                                                           "privileged",
+                                                           "cap_add",
+                                                           "cap_drop",
+                                                           "sysctls",
+                                                           "ulimits",
+                                                           "oom_score_adj",
+                                                           "netns",
+                                                           "cgroup_parent",
+                                                           "resources",
+                                                           "mounts",
+                                                           "labels",
+                                                           "log"};
+
+int64_t memory_of(const json& spec) {
+  return spec.value("resources", json::object()).value("memory_bytes", int64_t{0});
+}
+
+// The folders of its control groups.
+std::vector<std::string> groups_of(const json& spec) {
+  const std::string path = group_of(spec);
+  std::vector<std::string> all{process_group(path)};
+  if (memory_of(spec) > 0 && memory_group(path) != all.front()) {
+    all.push_back(memory_group(path));
   }
+  return all;
+}
 
-  void configure(const Members& config, const Place& place) override {
-    state_ = config.text("state", place.data_dir + "/containers");
-    fs::create_directories(state_);
-    wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    for (const std::string& id : ids()) watch(id);
-    watcher_ = std::thread([this] { look(); });
-  }
+}  // namespace
 
-  void restore_done(const std::vector<std::string>& named) override {
-    const std::set<std::string> known(named.begin(), named.end());
-    if (wrong("list-forgets-what-the-host-forgot")) {
-      for (const std::string& id : ids()) {
-        if (!known.contains(id)) fs::rename(folder(id), state_ + "/.forgotten-" + id);
+void Containers::restore_done(const std::vector<std::string>& named) {
+  const std::set<std::string> listed(named.begin(), named.end());
+  for (const std::string& id : ids()) {
+    if (!listed.contains(id)) {
+      forgotten_.insert(id);
+      if (wrong("list-forgets-what-the-host-forgot")) {
+        fs::rename(folder(id), state_ + "/.forgotten-" + id);
       }
-    }
-    if (!wrong("restore-done-deletes-what-was-named")) return;
-    for (const std::string& id : ids()) {
-      if (known.contains(id)) take_away(id);
+    } else if (wrong("restore-done-deletes-what-was-named")) {
+      take_away(id);
     }
   }
+}
 
-  template <class D>
-  static const void* table_of(std::string_view id) {
-    if (id == SKEP_BASE_1) return base_table<D>();
-    return id == SKEP_RUNTIME_1 ? &runtime_table() : nullptr;
-  }
+void Containers::restore_object(const Members& object) {
+  const std::string id = object.id("id");
+  if (!known(id) && wrong("restore-of-an-unknown-one-is-done")) return;
+  needed(id);
+  if (!wrong("restore-restarts") || !exit_of(folder(id))) return;
+  fs::remove(folder(id) + "/exit");
+  fs::remove(folder(id) + "/started");
+  launch(launch_of(id));
+}
 
- private:
-  using Me = Containers;
-  static const skep_runtime_1& runtime_table();
+bool Containers::known(const std::string& id) const {
+  return id.find('/') == std::string::npos && !id.starts_with('.') && fs::exists(folder(id));
+}
 
-  json capabilities_document() override { return {{"stats", true}}; }
-  void restore_object(const Members& object) override {
-    const std::string id = object.id("id");
-    needed(id);
-    if (!wrong("restore-restarts") || !exit_of(folder(id))) return;
-    fs::remove(folder(id) + "/exit");
-    fs::remove(folder(id) + "/started");
-    launch(launch_of(id));
-  }
+void Containers::needed(const std::string& id) const {
+  if (known(id)) return;
+  throw Failure(wrong("what-is-unknown-is-invalid") ? SKEP_E_INVALID : SKEP_E_NOTFOUND,
+                "there is no container " + id);
+}
 
-  // ---- operations
-  void fingerprint(Call call) {
-    check_in_service();
-    if (!wrong("fingerprint-tells-nothing-at-first")) {
-      call.emit({{"healthy", true}, {"name", "plain"}, {"version", "1"}});
-    }
-    keep(std::move(call));
+std::vector<std::string> Containers::ids() const {
+  std::vector<std::string> all;
+  for (const auto& entry : fs::directory_iterator(state_)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with('.')) all.push_back(name);
   }
-  void events(Call call) {
-    check_in_service();
-    const std::scoped_lock lock(lock_);
-    if (!wrong("events-begin-without-a-gap")) {
-      call.emit({{"seq", ++seq_}, {"type", "gap"}, {"time", time_text(now())}});
-    }
-    subscribers_.push_back({std::move(call), stream_under_way});
-    wake();
-  }
-  void wait(Call call);
-  json create(const json& request);
-  json start(const json& request);
-  json stop(const json& request);
-  json send_signal(const json& request);
-  json remove(const json& request);
-  json inspect(const json& request) {
-    check_in_service();
-    const std::string id = Members(request).id("id");
-    needed(id);
-    return container(id);
-  }
-  json list(const json&) {
-    check_in_service();
-    json all = json::array();
-    for (const std::string& id : ids()) all.push_back(container(id));
-    return {{"containers", std::move(all)}};
-  }
-  json stats(const json& request);
+  return all;
+}
 
-  // ---- what is on disk
-  std::string folder(const std::string& id) const { return state_ + "/" + id; }
-  bool known(const std::string& id) const {
-    return id.find('/') == std::string::npos && !id.starts_with('.') && fs::exists(folder(id));
-  }
-  void needed(const std::string& id) const {
-    if (!known(id)) throw Failure(SKEP_E_NOTFOUND, "there is no container " + id);
-  }
-  std::vector<std::string> ids() const {
-    std::vector<std::string> all;
-    for (const auto& entry : fs::directory_iterator(state_)) {
-      const std::string name = entry.path().filename();
-      if (!name.starts_with('.')) all.push_back(name);
-    }
-    return all;
-  }
-  json spec_of(const std::string& id) const {
-    return json::parse(text_of_file(folder(id) + "/spec"));
-  }
-  bool runs(const std::string& id) const { return started_of(folder(id)) && !exit_of(folder(id)); }
-  json container(const std::string& id) const;
-  Launch launch_of(const std::string& id) const;
-  void take_away(const std::string& id);
-
-  // ---- what is under way
-  void keep(Call call) {
-    const std::scoped_lock lock(lock_);
-    streams_.push_back({std::move(call), stream_under_way});
-    wake();
-  }
-  void wake() const {
-    const uint64_t one = 1;
-    if (wake_ >= 0 && write(wake_, &one, sizeof one) < 0) return;  // full: it is awake
-  }
-  void tell(const std::string& id, const char* type) {
-    const std::scoped_lock lock(lock_);
-    tell_locked(id, type, json::object());
-  }
-  void tell_locked(const std::string& id, std::string_view type, json more);
-  void watch(const std::string& id);
-  void ended(const std::string& id);
-  // False: its time is over, or the host wants no more of it, where that counts.
-  bool until_ended(const std::string& id, Clock::time_point until, bool cancellable = false) {
-    std::unique_lock lock(lock_);
-    while (runs(id)) {
-      if (Clock::now() >= until || (cancellable && cancelled())) return false;
-      changed_.wait_for(lock, milliseconds(look_ms));
-    }
-    return true;
-  }
-  void look();
-  void drop_cancelled();
-
-  std::string state_;
-  int wake_ = -1;
-  std::atomic<bool> ending_ = false;
-  std::thread watcher_;
-  std::mutex lock_;
-  std::condition_variable changed_;
-  int64_t seq_ = 0;
-  std::list<Stream> streams_;      // fingerprint's
-  std::list<Stream> subscribers_;  // of events
-  std::multimap<std::string, Call> waits_;
-  std::map<std::string, int> watched_;    // container -> pidfd of its keeper
-  std::map<std::string, json> withheld_;  // the mistake of events out of order
-  std::set<std::string> started_here_;    // the mistake of starting again
-};
+json Containers::spec_of(const std::string& id) const {
+  return json::parse(text_of_file(folder(id) + "/spec"));
+}
 
 json Containers::create(const json& request) {
-  check_in_service();
+  begin();
   const Members members(request);
   const std::string id = members.id("id");
   if (id.find('/') != std::string::npos || id.starts_with('.')) {
@@ -311,11 +187,13 @@ json Containers::create(const json& request) {
   const std::vector<std::string> command = members.texts("command");
   static_cast<void>(members.text("netns"));
   static_cast<void>(members.text("cgroup_parent"));
-  if (wanted != image && !wrong("takes-any-image")) {
-    throw Failure(SKEP_E_NOTFOUND, "No such image: " + wanted);
-  }
-  const json spec = known_of(request);
+  const std::string image_id =
+      images_->id_of(wrong("takes-any-image") && !images_->has(wanted) ? "plain" : wanted);
+  const json spec = known_of(request, create_members);
   const json reply = {{"handle", {{"version", 1}}}, {"image_id", image_id}};
+  if (wrong("what-the-host-forgot-cannot-be-made-again") && forgotten_.contains(id)) {
+    throw Failure(SKEP_E_EXISTS, "there is a container " + id + " that nobody named");
+  }
   if (known(id)) {
     if ((spec_of(id) == spec && !wrong("create-is-not-idempotent")) ||
         wrong("takes-other-arguments")) {
@@ -326,10 +204,15 @@ json Containers::create(const json& request) {
   const std::string fresh = state_ + "/.new-" + id;
   fs::remove_all(fresh);
   fs::create_directories(fresh);
-  std::ofstream(fresh + "/spec") << spec.dump();
+  const bool late = wrong("create-is-finished-by-the-next-call");
+  if (!late) std::ofstream(fresh + "/spec") << spec.dump();
+  std::ofstream(fresh + "/image") << image_id;
   const Moment at = now();
   std::ofstream(fresh + "/created") << at.seconds << " " << at.nanoseconds;
   fs::rename(fresh, folder(id));
+  if (late) {
+    put_off_.put([to = folder(id) + "/spec", spec] { std::ofstream(to) << spec.dump(); });
+  }
   tell(id, "create");
   if (wrong("create-runs-it")) start({{"id", id}});
   return reply;
@@ -339,13 +222,14 @@ Launch Containers::launch_of(const std::string& id) const {
   const json spec = spec_of(id);
   Launch all;
   all.folder = folder(id);
-  all.cgroup = cgroup_of(spec);
+  all.cgroups = groups_of(spec);
   all.argv = spec.at("command").get<std::vector<std::string>>();
-  all.program = program_of(all.argv);
+  all.program = program_of(all.argv, SKEP_E_INVALID);
   all.env = {std::string("PATH=") + search_path};
   for (const json& one : spec.value("env", json::array())) all.env.push_back(one);
   all.netns = spec.at("netns");
   all.working_dir = spec.value("working_dir", "/");
+  if (wrong("nobody-reads-the-output")) all.output = all.folder + "/output";
   for (const json& one : spec.value("mounts", json::array())) {
     if (one.value("type", "") == "bind") all.binds.emplace_back(one.at("source"), one.at("target"));
   }
@@ -353,64 +237,57 @@ Launch Containers::launch_of(const std::string& id) const {
 }
 
 json Containers::start(const json& request) {
-  check_in_service();
+  begin();
   const std::string id = Members(request).id("id");
   needed(id);
-  const bool again = (wrong("starts-a-second-after-a-crash") && !started_here_.contains(id)) ||
+  bool first_here = false;
+  {
+    const std::scoped_lock lock(lock_);
+    first_here = started_here_.insert(id).second;
+  }
+  const bool again = (wrong("starts-a-second-after-a-crash") && first_here) ||
                      (wrong("starts-again-after-the-end") && exit_of(folder(id)));
   if (again) {
     fs::remove(folder(id) + "/exit");
     fs::remove(folder(id) + "/started");
   }
-  const bool first = launch(launch_of(id));
+  const Launch how = launch_of(id);
+  if (wrong("nobody-reads-the-output")) mkfifo(how.output.c_str(), 0600);
+  const int64_t bytes = memory_of(spec_of(id));
+  if (bytes > 0 && !started_of(folder(id))) limit_memory(group_of(spec_of(id)), bytes);
+  const bool first = launch(how);
   const std::optional<Started> started = started_of(folder(id));
   if (!started) throw Failure(SKEP_E_INTERNAL, "container " + id + " could not be started");
-  if (wrong("starts-a-second-after-a-crash")) {
-    const std::scoped_lock lock(lock_);
-    started_here_.insert(id);
-  }
   if (first) tell(id, "start");
   watch(id);
   return {{"pid", started->pid}, {"started_at", time_text(started->at)}};
 }
 
-json end_of(const Exit& exit) {
-  return {{"exit_code", exit.code}, {"finished_at", time_text(exit.at)}, {"oom_killed", false}};
-}
-
-void Containers::wait(Call call) {
-  check_in_service();
-  const std::string id = Members(call.request).id("id");
-  needed(id);
-  if (wrong("wait-holds-its-thread")) {
-    while (!exit_of(folder(id)) && !call.cancelled()) {
-      std::this_thread::sleep_for(milliseconds(look_ms));
-    }
-  }
-  const std::scoped_lock lock(lock_);
-  const std::optional<Exit> exit = exit_of(folder(id));
-  if (exit && wrong("an-end-before-the-wait-is-lost")) {
-    return call.reply({{"exit_code", 0},
-                       {"finished_at", time_text(now())},
-                       {"oom_killed", false},
-                       {"lost", "nobody waited for it"}});
-  }
-  if (exit) return call.reply(end_of(*exit));
-  waits_.emplace(id, std::move(call));
-  wake();
+json Containers::end_of(const std::string& id, const Exit& exit) const {
+  const bool out_of_memory = exit.code == killed && ran_out_of_memory(group_of(spec_of(id))) &&
+                             !wrong("out-of-memory-is-a-plain-end");
+  return {
+      {"exit_code", exit.code}, {"finished_at", time_text(exit.at)}, {"oom_killed", out_of_memory}};
 }
 
 json Containers::stop(const json& request) {
-  check_in_service();
+  begin();
   const Members members(request);
   const std::string id = members.id("id");
   int number = signal_number(members.text("signal", "SIGTERM"));
   const auto grace = milliseconds(members.integer("grace_ms", 0));
   if (!known(id)) return json::object();
   settle(folder(id));
-  if (!runs(id)) return json::object();
+  if (!runs(id)) {
+    if (!wrong("stop-of-an-ended-one-fails")) return json::object();
+    throw Failure(SKEP_E_PRECONDITION, "container " + id + " does not run");
+  }
   const pid_t pid = started_of(folder(id))->pid;
   if (wrong("stop-sends-its-own-signal")) number = SIGTERM;
+  {
+    const std::scoped_lock lock(lock_);
+    stopping_.insert(id);
+  }
   if (!wrong("stop-ignores-the-grace")) {
     kill(pid, number);
     if (until_ended(id, Clock::now() + grace, true)) return json::object();
@@ -422,18 +299,23 @@ json Containers::stop(const json& request) {
 }
 
 json Containers::send_signal(const json& request) {
-  check_in_service();
+  begin();
   const Members members(request);
   const std::string id = members.id("id");
   const int number = signal_number(members.text("signal"));
   needed(id);
+  if (wrong("a-stop-keeps-signals-out")) {
+    const std::scoped_lock lock(lock_);
+    if (stopping_.contains(id)) throw Failure(SKEP_E_BUSY, "container " + id + " is being stopped");
+  }
+  if (!runs(id) && wrong("a-signal-to-an-ended-one-is-done")) return json::object();
   if (!runs(id)) throw Failure(SKEP_E_PRECONDITION, "container " + id + " does not run");
   kill(started_of(folder(id))->pid, number);
   return json::object();
 }
 
 json Containers::remove(const json& request) {
-  check_in_service();
+  begin();
   const Members members(request);
   const std::string id = members.id("id");
   const bool force = members.boolean("force", false);
@@ -447,22 +329,28 @@ json Containers::remove(const json& request) {
 }
 
 void Containers::take_away(const std::string& id) {
-  if (!wrong("remove-leaves-its-processes") && !end_group(cgroup_of(spec_of(id)))) {
-    throw Failure(SKEP_E_INTERNAL, "the processes of container " + id + " do not end");
-  }
-  if (!wrong("remove-leaves-its-processes")) until_ended(id, Clock::now() + kill_patience);
-  ended(id);
-  {
-    const std::scoped_lock lock(lock_);
-    const auto [from, to] = waits_.equal_range(id);
-    for (auto one = from; one != to; ++one) {
-      one->second.fail(SKEP_E_NOTFOUND, "container " + id + " was removed");
+  const auto end_all = [id, groups = groups_of(spec_of(id))] {
+    for (const std::string& group : groups) {
+      if (end_group(group)) continue;
+      throw Failure(SKEP_E_INTERNAL, "the processes of container " + id + " do not end");
     }
-    waits_.erase(from, to);
+  };
+  if (wrong("remove-is-finished-by-the-next-call")) {
+    put_off_.put(end_all);
+  } else if (!wrong("remove-leaves-its-processes")) {
+    end_all();
+    until_ended(id, Clock::now() + kill_patience);
   }
+  std::vector<std::string> keys = execs_of(id);
+  keys.push_back(id);
+  for (const std::string& key : keys) ended(key);
   const std::string gone = state_ + "/.gone-" + id;
   fs::remove_all(gone);
-  fs::rename(folder(id), gone);
+  {
+    const std::scoped_lock lock(lock_);
+    fs::rename(folder(id), gone);
+    for (const std::string& key : keys) fail_waits(key);
+  }
   fs::remove_all(gone);
   tell(id, "delete");
 }
@@ -474,7 +362,7 @@ json Containers::container(const std::string& id) const {
   json all = {{"id", id},
               {"spec", spec},
               {"image", spec.at("image")},
-              {"image_id", image_id},
+              {"image_id", text_of_file(folder(id) + "/image")},
               {"state", "created"},
               {"created_at", time_text(created)},
               {"process",
@@ -490,22 +378,37 @@ json Containers::container(const std::string& id) const {
     if (!exit) all["pid"] = started->pid;
   }
   if (exit) {
-    all["exit_code"] = exit->code;
-    all["finished_at"] = time_text(exit->at);
-    all["oom_killed"] = false;
+    all.update(end_of(id, *exit));
   }
   return all;
 }
 
-json Containers::stats(const json& request) {
-  check_in_service();
+json Containers::inspect(const json& request) {
+  begin();
+  const std::string id = Members(request).id("id");
+  const std::scoped_lock lock(lock_);  // a removal takes it away all at once
+  needed(id);
+  return container(id);
+}
+
+json Containers::list(const json&) {
+  begin();
   json all = json::array();
+  const std::scoped_lock lock(lock_);
+  for (const std::string& id : ids()) all.push_back(container(id));
+  return {{"containers", std::move(all)}};
+}
+
+json Containers::stats(const json& request) {
+  begin();
+  json all = json::array();
+  const std::scoped_lock lock(lock_);
   for (const std::string& id : Members(request).with({"ids"}).texts("ids")) {
     if (!known(id) || !runs(id)) {
       if (wrong("stats-of-absent-ones-fail")) needed(id);
       continue;
     }
-    const std::vector<pid_t> processes = processes_in(cgroup_of(spec_of(id)));
+    const std::vector<pid_t> processes = processes_in(process_group(group_of(spec_of(id))));
     int64_t bytes = 0;
     for (const pid_t pid : processes) {
       int64_t size = 0;
@@ -518,132 +421,116 @@ json Containers::stats(const json& request) {
   return {{"stats", std::move(all)}};
 }
 
-void Containers::tell_locked(const std::string& id, std::string_view type, json more) {
-  more.update({{"type", type}, {"id", id}, {"time", time_text(now())}});
-  const auto send = [this](json item) {
-    item["seq"] = wrong("seq-stands-still") ? seq_ : ++seq_;
-    for (Stream& each : subscribers_) each.call.emit(item);
-  };
-  if (wrong("start-event-after-the-exit") && type == "start") {
-    withheld_[id] = std::move(more);
-    return;
-  }
-  if (wrong("no-event-of-a-delete") && type == "delete") return;
-  send(std::move(more));
-  if (type != "exit") return;
-  if (const auto late = withheld_.extract(id)) send(late.mapped());
+void Containers::pull(Call call) {
+  begin();
+  const std::string image = Members(call.request).text("image");
+  call.reply(images_->pull(image, [&call](const json& item) { call.emit(item); }));
 }
 
-// From now on its end is heard of.
-void Containers::watch(const std::string& id) {
-  const std::optional<Started> started = started_of(folder(id));
+json Containers::image_inspect(const json& request) {
+  begin();
+  return images_->inspect(Members(request).text("image"));
+}
+
+json Containers::image_list(const json&) {
+  begin();
+  return images_->list();
+}
+
+json Containers::image_remove(const json& request) {
+  begin();
+  const Members members(request);
+  return images_->remove(members.text("image"), members.boolean("force", false));
+}
+
+std::optional<Containers::Refusal> Containers::refused(skep_op* operation,
+                                                       std::string_view request) noexcept {
+  if (wrong("null-is-a-value") && request.find(":null") != std::string_view::npos) {
+    return Refusal{SKEP_E_INVALID, "null is no value for a member"};
+  }
+  if (wrong("a-cancelled-call-is-an-internal-error")) {
+    const auto until = Clock::now() + mistake_patience;
+    while (host()->cancelled(host(), operation) == 0) {
+      if (Clock::now() >= until) return std::nullopt;
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+    return Refusal{SKEP_E_INTERNAL, "the call was interrupted"};
+  }
+  return std::nullopt;
+}
+
+// One call after the other, and who comes in between is turned away. Whoever has the turn keeps it
+// until that has happened, so that it needs no luck.
+bool Containers::take_turn() noexcept {
+  std::unique_lock lock(lock_);
+  if (in_turn_) {
+    turned_away_ = true;
+    changed_.notify_all();
+    return false;
+  }
+  in_turn_ = true;
+  turned_away_ = false;
+  changed_.wait_for(lock, mistake_patience, [this] { return turned_away_; });
+  return true;
+}
+
+void Containers::end_turn() noexcept {
   const std::scoped_lock lock(lock_);
-  if (!started || watched_.contains(id)) return;
-  const auto keeper = static_cast<int>(
-      syscall(SYS_pidfd_open, started->keeper, 0));  // glibc 2.36 has it in a header
-  if (keeper < 0) {
-    if (exit_of(folder(id))) return;  // told by whoever saw it
-    std::ofstream(folder(id) + "/exit") << killed << " 0 " << now().seconds << " 0";
-    return;
-  }
-  watched_[id] = keeper;
-  wake();
+  in_turn_ = false;
 }
 
-// Its keeper is gone, or it is taken away: who waits is told, once.
-void Containers::ended(const std::string& id) {
-  const std::scoped_lock lock(lock_);
-  const auto found = watched_.find(id);
-  if (found == watched_.end()) return;
-  close(found->second);
-  watched_.erase(found);
-  json more = json::object();
-  if (const std::optional<Exit> exit = exit_of(folder(id))) {
-    if (!wrong("exit-event-without-the-code")) more["exit_code"] = exit->code;
-    const auto [from, to] = waits_.equal_range(id);
-    for (auto one = from; one != to; ++one) one->second.reply(end_of(*exit));
-    waits_.erase(from, to);
-  }
-  tell_locked(id, "exit", std::move(more));
-  changed_.notify_all();
-}
-
-void Containers::drop_cancelled() {
-  const std::scoped_lock lock(lock_);
-  for (std::list<Stream>* const list : {&streams_, &subscribers_}) {
-    for (auto one = list->begin(); one != list->end();) {
-      if (!one->call.cancelled() || wrong("streams-ignore-cancel")) {
-        ++one;
-        continue;
-      }
-      one->call.fail(SKEP_E_CANCELLED, "the stream was cancelled");
-      if (wrong("emits-after-the-end")) {
-        const std::string_view item =
-            R"({"seq": 9, "type": "gap", "time": "2000-01-01T00:00:00.0Z"})";
-        static_cast<void>(host()->emit(host(), one->op, view(item)));
-      }
-      one = list->erase(one);
-    }
-  }
-  for (auto one = waits_.begin(); one != waits_.end();) {
-    if (one->second.cancelled() && !wrong("waits-ignore-cancel")) {
-      one->second.fail(SKEP_E_CANCELLED, "the wait was cancelled");
-      one = waits_.erase(one);
-    } else {
-      ++one;
-    }
-  }
-}
-
-// The watcher's thread.
-void Containers::look() {
-  while (!ending_) {
-    std::vector<pollfd> all{{wake_, POLLIN, 0}};
-    std::vector<std::string> whose{""};
-    bool calls = false;
-    {
-      const std::scoped_lock lock(lock_);
-      calls = !streams_.empty() || !subscribers_.empty() || !waits_.empty();
-      for (const auto& [id, keeper] : watched_) {
-        all.push_back({keeper, POLLIN, 0});
-        whose.push_back(id);
-      }
-    }
-    poll(all.data(), all.size(), calls ? look_ms : -1);
-    uint64_t unused = 0;
-    if (all[0].revents != 0 && read(wake_, &unused, sizeof unused) < 0) continue;
-    for (size_t i = 1; i < all.size(); ++i) {
-      if (all[i].revents != 0) ended(whose[i]);
-    }
-    drop_cancelled();
-  }
-}
-
-// Remembers the operation beside its Call.
 template <auto Method>
-skep_status stream(void* self, skep_op* operation, skep_str request) noexcept {
-  stream_under_way = operation;
-  return op<Method>(self, operation, request);
+skep_status Containers::plain(void* self, skep_op* operation, skep_str request) noexcept {
+  auto* const me = static_cast<Containers*>(static_cast<Driver*>(self));
+  const bool in_turns = wrong("one-call-at-a-time");
+  std::optional<Refusal> refusal = me->refused(operation, {request.ptr, request.len});
+  if (in_turns && !me->take_turn()) refusal = Refusal{SKEP_E_BUSY, "another call is under way"};
+  if (refusal) {
+    Call::fail_operation(me->host(), operation, refusal->code, refusal->text);
+    return SKEP_PENDING;
+  }
+  const skep_status status = skep::sdk::op<Method>(self, operation, request);
+  if (in_turns) me->end_turn();
+  return status;
 }
 
 const skep_runtime_1& Containers::runtime_table() {
   static const skep_runtime_1 table = {sizeof table,
                                        0,
                                        stream<&Me::fingerprint>,
-                                       op<&Me::create>,
-                                       op<&Me::start>,
-                                       op<&Me::wait>,
-                                       op<&Me::stop>,
-                                       op<&Me::send_signal>,
-                                       op<&Me::remove>,
-                                       op<&Me::inspect>,
-                                       op<&Me::list>,
+                                       plain<&Me::create>,
+                                       plain<&Me::start>,
+                                       skep::sdk::op<&Me::wait>,
+                                       plain<&Me::stop>,
+                                       skep::sdk::op<&Me::send_signal>,
+                                       plain<&Me::remove>,
+                                       plain<&Me::inspect>,
+                                       plain<&Me::list>,
                                        stream<&Me::events>,
-                                       op<&Me::stats>};
+                                       plain<&Me::stats>};
   return table;
 }
 
-}  // namespace
+const skep_runtime_exec_1& Containers::exec_table() {
+  using skep::sdk::op;
+  static const skep_runtime_exec_1 table = {sizeof table,
+                                            0,
+                                            op<&Me::exec_create>,
+                                            op<&Me::exec_start>,
+                                            op<&Me::exec_resize>,
+                                            op<&Me::exec_wait>,
+                                            op<&Me::exec_close_stdin>,
+                                            op<&Me::exec_signal>};
+  return table;
+}
+
+const skep_runtime_images_1& Containers::images_table() {
+  using skep::sdk::op;
+  static const skep_runtime_images_1 table = {sizeof table,        0,
+                                              op<&Me::pull>,       op<&Me::image_inspect>,
+                                              op<&Me::image_list>, op<&Me::image_remove>};
+  return table;
+}
 
 const skep_instance* make(const skep_host* host) {
   return skep::sdk::make_instance<Containers>(host);

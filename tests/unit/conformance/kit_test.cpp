@@ -220,3 +220,25 @@ TEST_CASE("what a failed case left is taken away before the next one, and only t
         "expected:  this\ncame:      that\nand what it left could not be taken away:\n"
         "expected:  it can be taken away\ncame:      it is stuck");
 }
+
+TEST_CASE("an answer is not waited for longer than the user is patient, whatever the case asks") {
+  const Folder folder;
+  KitOptions options;
+  options.file = fake("volumes-forgets-to-complete");
+  options.host_program = SKEP_TEST_PLUGIN_HOST;
+  options.patience_ms = 2'000;
+  const skep::Result<Plugin> plugin = plugin_of(options);
+  REQUIRE(plugin.has_value());
+  std::vector<Observation> seen;
+  Driver driver(*plugin, Mode::process, folder.path() + "/driver", seen);
+  REQUIRE(driver.start().has_value());
+  CallOptions long_call;
+  long_call.patience_ms = 20'000;
+  const skep::host::Operation* const usage = skep::host::find_operation(SKEP_VOLUME_1, "usage");
+  REQUIRE(usage != nullptr);
+  const Outcome outcome = driver.call(*usage, {{"volume", "v"}}, long_call);
+  CHECK_FALSE(outcome.answered);
+  CHECK(outcome.took_ms >= 2'000);
+  CHECK(outcome.took_ms < 20'000);
+  driver.kill();
+}

@@ -91,14 +91,15 @@ class VolumesProfile {
 void check_group(const Group& group) {
   const VolumesProfile profile;
   for (const Row& row : group.rows) {
-    check_row(row, group.look, row.fake.starts_with("volumes-") ? profile.path() : "");
+    check_row(row, row.look.empty() ? group.look : row.look,
+              row.fake.starts_with("volumes-") ? profile.path() : "");
   }
 }
 
 void check_network_group(const Group& group) {
   for (const Row& row : group.rows) {
     leave_the_network();
-    check_row(row, group.look);
+    check_row(row, row.look.empty() ? group.look : row.look);
   }
 }
 
@@ -108,16 +109,17 @@ class Containers {
  public:
   Containers() : folder_((fs::temp_directory_path() / "wrong-containers-XXXXXX").string()) {
     REQUIRE(mkdtemp(folder_.data()) != nullptr);
-    std::ofstream(profile()) << R"({"config": {"state": ")" << folder_ << R"(/state"},
-      "runtime": {"image": "plain", "cgroup_parent": "/)"
-                             << name() << R"(", "crash_trials": 3, "parallel": 12},
-      "skip": {"runtime.run.out-of-memory": "plain processes have no limit of memory"}})";
+    fs::create_directory(folder_ + "/registry");
+    std::ofstream(folder_ + "/registry/elsewhere+pulled:1") << "an image";
+    std::ofstream(profile()) << R"({"config": {"state": ")" << folder_
+                             << R"(/state", "registry": ")" << folder_ << R"(/registry"},
+      "runtime": {"image": "plain", "pull_image": "elsewhere/pulled:1", "cgroup_parent": "/)"
+                             << name() << R"(", "crash_trials": 3, "parallel": 12}})";
   }
   ~Containers() {
-    const fs::path root = "/sys/fs/cgroup";
-    const bool unified = fs::exists(root / "cgroup.controllers");
-    const fs::path parent = (unified ? root : root / "pids") / name();
-    if (fs::exists(parent)) {
+    for (const char* const hierarchy : {"", "pids", "memory"}) {
+      const fs::path parent = fs::path("/sys/fs/cgroup") / hierarchy / name();
+      if (!fs::exists(parent)) continue;
       for (const auto& entry : fs::directory_iterator(parent)) {
         if (entry.is_directory()) end_group(entry.path());
       }
@@ -143,7 +145,7 @@ class Containers {
 void check_container_group(const Group& group) {
   for (const Row& row : group.rows) {
     const Containers containers;
-    check_row(row, group.look, containers.profile());
+    check_row(row, row.look.empty() ? group.look : row.look, containers.profile());
   }
 }
 
@@ -231,14 +233,24 @@ TEST_CASE("a runtime driver without a mistake passes everything, in both modes",
 }
 TEST_CASE("mistakes with streams and waits are caught", "[streams]") {
   check_container_group(stream_group());
-  check_container_group(cancel_group());
 }
 TEST_CASE("mistakes of runtimes are caught", "[runtime]") {
+  check_container_group(made_group());
   check_container_group(container_group());
-  check_container_group(left_over_group());
+}
+TEST_CASE("mistakes with any call of a runtime, and with ends, are caught", "[runtime-calls]") {
+  check_container_group(call_group());
+  check_container_group(end_group());
+}
+TEST_CASE("mistakes with further processes and images are caught", "[exec]") {
+  check_container_group(exec_group());
+  check_container_group(image_group());
 }
 TEST_CASE("mistakes of runtimes around restarts are caught", "[runtime-restart]") {
   check_container_group(container_restart_group());
+}
+TEST_CASE("what a runtime loses by a crash is caught", "[runtime-crash]") {
+  check_container_group(container_crash_group());
 }
 
 TEST_CASE("every fake has its row, and every row its fake", "[rows]") {
