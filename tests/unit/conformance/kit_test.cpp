@@ -238,7 +238,6 @@ TEST_CASE("an answer is not waited for longer than the user is patient, whatever
   REQUIRE(usage != nullptr);
   const Outcome outcome = driver.call(*usage, {{"volume", "v"}}, long_call);
   CHECK_FALSE(outcome.answered);
-  CHECK(outcome.took_ms >= 2'000);
   CHECK(outcome.took_ms < 20'000);
   driver.kill();
 }
