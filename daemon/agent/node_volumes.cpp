@@ -420,6 +420,7 @@ asio::awaitable<Status> NodeVolumes::let_go(std::string name, std::string contai
     if (!never_came) publish_event(row, "unmount", std::move(more));
   }
   if (row.owner != container || !row.holders.empty()) co_return Status();
+  SKEP_CO_TRY(co_await ready(**owner, name));  // its process may have been started anew meanwhile
   co_return co_await unmake(name, **owner, /*force=*/false);
 }
 

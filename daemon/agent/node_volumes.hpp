@@ -125,6 +125,7 @@ class NodeVolumes final : public Volumes {
     std::string trouble;            // why it isn't ready
     std::set<std::string> strange;  // names it has and no row tells of: nobody may clear them away
     std::shared_ptr<Withheld> withheld;
+    bool outdated = false;  // holders came or went while it was told of them
     Signal changed;
   };
   using Rows = std::map<std::string, StoredVolume, std::less<>>;

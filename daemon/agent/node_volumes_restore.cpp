@@ -72,7 +72,7 @@ asio::awaitable<void> NodeVolumes::restore(Driver& driver) {
       driver.changed.notify();
       if (done) co_await settle();
     }
-    if (done && driver.withheld->volumes.empty()) {
+    if (done && driver.withheld->volumes.empty() && !driver.outdated) {
       delay = options_.retry_first;
       while (driver.withheld->volumes.empty()) co_await driver.withheld->grown.changed();
     }
@@ -96,13 +96,13 @@ asio::awaitable<Status> NodeVolumes::restore_again(Driver& driver) {
     const auto at = rows_.find(one.first);
     return at == rows_.end() || at->second.stage != VolumeStage::made;
   });
-  if (driver.withheld->volumes.empty()) co_return Status();
+  if (driver.withheld->volumes.empty() && !driver.outdated) co_return Status();
   const VolumeHolders before = holders_at(driver);
   drivers::RestoreSource source = [this, &driver] { return plan(driver); };
   SKEP_CO_TRY(co_await driver.named.driver->restore_from(std::move(source)));
   // Whoever was letting go at that moment was told to the driver as a holder again.
-  if (before == holders_at(driver)) co_return Status();
-  co_return fail(ErrorKind::busy, "holders came or went meanwhile");
+  driver.outdated = before != holders_at(driver);
+  co_return Status();
 }
 
 VolumeHolders NodeVolumes::holders_at(const Driver& driver) const {

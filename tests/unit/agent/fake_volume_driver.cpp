@@ -119,6 +119,7 @@ Reply<void> FakeVolumeDriver::unpublish(drivers::VolumeHolding holding) {
   if (at != volumes.end()) {
     at->second.holders = {holding.holders.begin(), holding.holders.end()};
   }
+  SKEP_CO_TRY(co_await end("unpublish"));
   co_return Status();
 }
 
@@ -131,6 +132,7 @@ Reply<void> FakeVolumeDriver::restore_from(drivers::RestoreSource source) {
   source_ = std::move(source);
   SKEP_CO_TRY(co_await begin("restore_from"));
   restore(source_());
+  SKEP_CO_TRY(co_await end("restore_from"));
   co_return Status();
 }
 
@@ -146,7 +148,8 @@ void FakeVolumeDriver::restore(const drivers::RestorePlan& plan) {
     const auto holders = nlohmann::json::parse(object.more).at("holders").get<Words>();
     restored.push_back(object.id + " with " + joined(holders));
     const auto at = volumes.find(object.id);
-    const auto refusal = refusals.find("restore");
+    const auto of_this = refusals.find("restore " + object.id);
+    const auto refusal = of_this != refusals.end() ? of_this : refusals.find("restore");
     Status outcome;
     if (refusal != refusals.end()) {
       outcome = fail(refusal->second);

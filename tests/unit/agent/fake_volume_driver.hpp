@@ -43,15 +43,21 @@ class FakeVolumeDriver final : public drivers::VolumeDriver {
   void start_again() { restored_ = false; }
   // Its process ended and began anew, in the life of one agent.
   void die();
+  // What it says of a volume that it was asked to restore a while ago.
+  void answer_restore(const std::string& name, const Status& outcome) {
+    source_().told(name, outcome);
+  }
+  // What hangs looks again whether it shall.
+  void go_on() { never_.notify(); }
 
   std::map<std::string, Made> volumes;
-  std::map<std::string, Error>
-      refusals;                        // of an operation, before it does anything; as long as set
-  std::map<std::string, Error> lost;   // of an operation, after it did everything
-  std::set<std::string> hangs_before;  // operations that never do anything
-  std::set<std::string> hangs_after;   // operations that do it, and never say so
-  std::vector<std::string> calls;      // "publish data by CONTAINER with A,B"
-  std::vector<std::string> restored;   // "data with A,B", since the last start
+  std::map<std::string, Error> refusals;  // of an operation, before it does anything; as long as
+                                          // set; "restore NAME": of that volume alone
+  std::map<std::string, Error> lost;           // of an operation, after it did everything
+  std::set<std::string> hangs_before;          // operations that never do anything
+  std::set<std::string> hangs_after;           // operations that do it, and never say so
+  std::vector<std::string> calls;              // "publish data by CONTAINER with A,B"
+  std::vector<std::string> restored;           // "data with A,B", since the last start
   std::optional<std::set<std::string>> named;  // in the last restore_done
   std::string path_prefix;                     // in front of what publish answers
   int64_t page_size = 2;

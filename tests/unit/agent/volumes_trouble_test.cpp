@@ -48,19 +48,6 @@ void settle_all(World& world) {
   REQUIRE(remove(world, "zzz"));
 }
 
-bool holds_nothing(World& world, const std::string& name) {
-  const Result<Volume> volume = volumes(world).find(name);
-  return volume && volume->holders.empty();
-}
-
-model::Mount volume_of(const std::string& driver, const std::string& name,
-                       const std::string& target) {
-  model::Mount mount = volume_at(name, target);
-  mount.volume = model::VolumeOptions();
-  mount.volume->driver = model::VolumeDriverConfig{driver, {}};
-  return mount;
-}
-
 // --- a task that never had a container
 
 TEST_CASE("a rejected task holds no volume, and its own volumes go") {
@@ -141,6 +128,24 @@ TEST_CASE("a mount is told once, also when it worked at the second attempt only"
   world.runtime.busy["create"] = 1;  // and published once more after that
   REQUIRE(world.is(task, TaskState::running));
   CHECK(action_count(world, "mount") == 1);
+}
+
+TEST_CASE("a task of an earlier life that is rejected now leaves no container to look at") {
+  if (!can_run()) return;
+  World world;
+  world.start_agent();
+  world.runtime.registry_away = true;
+  const AssignedTask task = with_mounts(World::task(1, "busybox:1"), {volume_at("data", "/data")});
+  world.assign({task});
+  REQUIRE(world.until([&] { return world.last(task).error == "registry.test does not answer"; }));
+  world.stop_agent();
+  world.start_agent();
+  CHECK(world.agent->containers().find(World::id(task)));
+  world.runtime.registry_away = false;
+  world.assign({task});
+  REQUIRE(world.is(task, TaskState::rejected));
+  CHECK(world.until([&] { return holds_nothing(world, "data"); }));
+  CHECK(world.until([&] { return !world.agent->containers().find(World::id(task)); }));
 }
 
 // --- another driver
@@ -250,6 +255,21 @@ TEST_CASE("a removal that its driver refused is not carried out after the next s
   world.stop_agent();
   REQUIRE(stored_volumes(world).size() == 1);
   CHECK(stored_volumes(world)[0].stage == VolumeStage::made);
+}
+
+TEST_CASE("a volume whose row could not be taken away is gone at the next attempt") {
+  World world;
+  world.sweep_period = std::chrono::milliseconds(30);
+  world.start_agent();
+  REQUIRE(create(world, {"data", "", {}, {}}));
+  alter_database(world,
+                 "CREATE TRIGGER full BEFORE DELETE ON volume "
+                 "BEGIN SELECT RAISE(FAIL, 'the disk is full'); END");
+  CHECK_FALSE(remove(world, "data"));
+  CHECK(action_count(world, "destroy") == 0);
+  let_write(world);
+  CHECK(world.until([&] { return volumes(world).list().empty(); }));
+  CHECK(action_count(world, "destroy") == 1);
 }
 
 TEST_CASE("a holder that could not be written down is none") {

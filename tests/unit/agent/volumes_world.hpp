@@ -25,6 +25,12 @@ inline Status remove(World& world, const std::string& name, bool force = false) 
   return world.run(volumes(world).remove(name, force));
 }
 
+// It is known, and no container has it.
+inline bool holds_nothing(World& world, const std::string& name) {
+  const Result<Volume> volume = volumes(world).find(name);
+  return volume && volume->holders.empty();
+}
+
 inline int64_t count(const std::vector<std::string>& calls, const std::string& call) {
   return std::count(calls.begin(), calls.end(), call);
 }
@@ -41,6 +47,14 @@ inline model::Mount volume_at(const std::string& name, const std::string& target
   mount.source = name;
   mount.target = target;
   mount.read_only = read_only;
+  return mount;
+}
+
+inline model::Mount volume_of(const std::string& driver, const std::string& name,
+                              const std::string& target) {
+  model::Mount mount = volume_at(name, target);
+  mount.volume = model::VolumeOptions();
+  mount.volume->driver = model::VolumeDriverConfig{driver, {}};
   return mount;
 }
 
