@@ -70,7 +70,7 @@ asio::awaitable<void> NodeVolumes::restore(Driver& driver) {
       driver.trouble = trouble;
       driver.ready = done.has_value();
       driver.changed.notify();
-      if (done) co_await settle();
+      if (done) background_.start(settle());  // which may take minutes
     }
     if (done && driver.withheld->volumes.empty() && !driver.outdated) {
       delay = options_.retry_first;

@@ -104,6 +104,22 @@ TEST_CASE("a task's own volume is not removed while its driver could not take it
   CHECK(world.until([&] { return world.agent->reports().empty(); }));
 }
 
+TEST_CASE(
+    "a create that goes on for long does not keep a driver from what it could not take back") {
+  World world;
+  world.start_agent();
+  REQUIRE(create(world, {"cold", "nfs", {}, {}}));
+  world.nfs.lost.emplace("create", Error{ErrorKind::deadline, "no answer"});
+  CHECK_FALSE(create(world, {"data", "nfs", {}, {}}));
+  world.stop_agent();
+  world.nfs.hangs_before.insert("create");
+  world.nfs.refusals.emplace("restore cold", kAway);
+  world.start_agent();
+  REQUIRE(world.until([&] { return count(world.nfs.calls, "create data") == 2; }));
+  world.nfs.refusals.clear();
+  CHECK(world.until([&] { return remove(world, "cold").has_value(); }));
+}
+
 TEST_CASE("a driver that tells of a volume while another is waited for gets it") {
   World world;
   world.start_agent();
