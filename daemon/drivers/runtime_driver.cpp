@@ -6,6 +6,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/drivers/runtime_driver.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -89,8 +90,10 @@ asio::awaitable<Status> RuntimeDriver::events(std::function<void(RuntimeEvent)> 
 }
 
 asio::awaitable<Result<CreatedContainer>> RuntimeDriver::create(ContainerRequest request) {
+  const bool fills = std::any_of(request.mounts.begin(), request.mounts.end(),
+                                 [](const ContainerMount& mount) { return mount.populate; });
   return ask(*plugin_, RUNTIME_CALL(create), request.id, to_text(to_json(request)),
-             within_ms(create_deadline_ms), &created_container);
+             within_ms(fills ? host::filling_create_ms : create_deadline_ms), &created_container);
 }
 
 asio::awaitable<Result<StartedContainer>> RuntimeDriver::start(std::string id) {

@@ -38,6 +38,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr const char* spec_type_url = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
+constexpr int64_t undo_ms = 10'000;  // kept of a create's time, for what must be taken back
 constexpr auto remains_interval = 50ms;
 constexpr auto remains_patience = 15s;  // containerd's own cleaning has 5 s for each step
 
@@ -190,8 +191,13 @@ void Containers::prepare_snapshot(Draft& draft) {
 void Containers::populate_mounts(const Draft& draft) {
   for (const json& mount : draft.request.value("mounts", json::array())) {
     if (!mount.value("populate", false)) continue;
-    populate(mount.at("source").get<std::string>(), mount.at("target").get<std::string>(),
-             layers_of(draft.snapshot), config_.data_dir);
+    Filling filling;
+    filling.folder = mount.at("source").get<std::string>();
+    filling.target = mount.at("target").get<std::string>();
+    filling.layers = layers_of(draft.snapshot);
+    filling.state = config_.data_dir / "populate";
+    filling.check = [] { sdk::end_if_unwanted(undo_ms); };
+    populate(filling);
   }
 }
 

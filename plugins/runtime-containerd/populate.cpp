@@ -1,208 +1,150 @@
-// Look, copy, name, move. The copying is left to cp(1), which knows every kind of file there is.
+// Look, lock, look again, copy, move.
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/populate.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
-#include <sched.h>
-#include <spawn.h>
-#include <sys/file.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <chrono>
 #include <exception>
-#include <memory>
-#include <skep/cpp/driver.hpp>
+#include <future>
+#include <optional>
 #include <thread>
 #include <vector>
+
+#include "runtime-containerd/populate_record.hpp"
+#include "runtime-containerd/populate_view.hpp"
 
 namespace skep::containerd {
 namespace {
 
 namespace fs = std::filesystem;
 using sdk::Failure;
+using Begun = FillingRecords::Filling;
 
-constexpr const char* gathering = ".skep-populate";  // not whole yet
-constexpr const char* gathered = ".skep-populated";  // whole, to be moved
-constexpr size_t error_text_max = 4096;              // bytes kept of what cp says
+constexpr std::chrono::milliseconds check_interval{50};
 
-class File {
+// One filling, on a thread of its own.
+class Work {
  public:
-  explicit File(int descriptor) : descriptor_(descriptor) {}
-  ~File() {
-    if (descriptor_ >= 0) close(descriptor_);
+  Work(const Filling& filling, int folder, const FillingRecords& records, const Stop& stop)
+      : filling_(filling), folder_(folder), records_(records), stop_(stop) {}
+
+  void run() {
+    lock_.emplace(records_.lock(folder_, stop_));
+    if (const std::optional<Begun> begun = records_.find(filling_.folder)) {
+      if (begun->moving) return move_up(*begun);
+      take_back(*begun);  // a crash cut it off, or its end
+    }
+    if (!names_in(folder_).empty() || !view().has_source()) return;
+    Begun begun = records_.begin(filling_.folder);
+    try {
+      gather(begun);
+    } catch (const Failure&) {
+      give_back(begun);
+      throw;
+    }
+    if (names_in(folder_) != std::vector<std::string>{begun.name}) {
+      return take_back(begun);  // somebody else's data came meanwhile, and stays alone
+    }
+    records_.set_moving(begun);
+    move_up(begun);
   }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  explicit operator bool() const { return descriptor_ >= 0; }
-  operator int() const { return descriptor_; }
 
  private:
-  int descriptor_;
-};
-
-Failure failed(const std::string& what) {
-  const int why = errno;
-  const skep_status code = why == ENOSPC || why == EDQUOT ? SKEP_E_EXHAUSTED : SKEP_E_INTERNAL;
-  return Failure(code, "filling the empty volume: " + what + ": " + std::strerror(why));
-}
-
-std::vector<std::string> names_in(int folder) {
-  const int again = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR* list = again < 0 ? nullptr : fdopendir(again);
-  if (list == nullptr) throw failed("reading its folder");
-  std::vector<std::string> names;
-  while (const dirent* entry = readdir(list)) {
-    const std::string name = entry->d_name;
-    if (name != "." && name != "..") names.push_back(name);
+  const FillingView& view() {
+    if (!view_) view_.emplace(filling_.state, filling_.layers, filling_.target, filling_.folder);
+    return *view_;
   }
-  closedir(list);
-  return names;
-}
 
-// `target` below `root`, with no link leading out of it; -1 and errno when it isn't there.
-int open_in(int root, const std::string& target) {
-  open_how how{};
-  how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  return static_cast<int>(syscall(SYS_openat2, root, target.c_str(), &how, sizeof how));
-}
-
-std::string read_all(int from) {
-  std::string text;
-  char bytes[512];
-  ssize_t size = 0;
-  while ((size = read(from, bytes, sizeof bytes)) > 0 || (size < 0 && errno == EINTR)) {
-    if (size > 0 && text.size() < error_text_max) text.append(bytes, static_cast<size_t>(size));
+  void gather(const Begun& begun) {
+    if (mkdirat(folder_, begun.name.c_str(), 0700) != 0) throw filling_failed(begun.name);
+    view().copy_to(begun.name, filling_.copier, *lock_, stop_);
+    stop_.check();
+    if (syncfs(folder_) != 0) throw filling_failed("sync");
   }
-  return text;
-}
 
-// Everything in `from` into `to`, and the folder's own owner and mode with it.
-void copy(int from, int to) {
-  constexpr int from_number = 10;
-  constexpr int to_number = 11;
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) throw failed("pipe");
-  const File said(ends[0]);
-  auto told = std::make_unique<File>(ends[1]);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, from, from_number);
-  posix_spawn_file_actions_adddup2(&actions, to, to_number);
-  posix_spawn_file_actions_adddup2(&actions, *told, STDERR_FILENO);
-  char program[] = "cp";
-  char option[] = "-a";
-  char source[] = "/proc/self/fd/10/.";
-  char target[] = "/proc/self/fd/11/";
-  char* const arguments[] = {program, option, source, target, nullptr};
-  char path[] = "PATH=/usr/local/bin:/usr/bin:/bin";
-  char language[] = "LC_ALL=C";
-  char* const environment[] = {path, language, nullptr};
-  pid_t child = -1;
-  errno = posix_spawnp(&child, program, &actions, nullptr, arguments, environment);
-  posix_spawn_file_actions_destroy(&actions);
-  if (errno != 0) throw failed("cp");
-  told.reset();
-  std::string text = read_all(said);
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  void take_back(const Begun& begun) {
+    view().remove(begun.name, *lock_, stop_);
+    records_.end(begun);
   }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
-  const bool full = text.find("No space left") != std::string::npos ||
-                    text.find("Disk quota exceeded") != std::string::npos;
-  text = text.substr(0, text.find('\n'));
-  throw Failure(full ? SKEP_E_EXHAUSTED : SKEP_E_INTERNAL,
-                "filling the empty volume: " + (text.empty() ? "cp was killed" : text));
-}
 
-// Renames, so that nothing is there twice; may be cut off and begun again.
-void move_up(int folder) {
-  const File whole(openat(folder, gathered, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!whole) throw failed(gathered);
-  struct stat of {};
-  if (fstat(whole, &of) != 0 || fchown(folder, of.st_uid, of.st_gid) != 0 ||
-      fchmod(folder, of.st_mode & 07777) != 0) {
-    throw failed("its owner and mode");
-  }
-  for (const std::string& name : names_in(whole)) {
-    if (renameat(whole, name.c_str(), folder, name.c_str()) != 0) throw failed(name);
-  }
-  if (unlinkat(folder, gathered, AT_REMOVEDIR) != 0) throw failed(gathered);
-}
-
-void fill(int folder, const std::string& path, int from) {
-  if (flock(folder, LOCK_EX) != 0) throw failed("lock");
-  bool whole = false;
-  bool begun = false;
-  for (const std::string& name : names_in(folder)) {
-    if (name == gathered) {
-      whole = true;
-    } else if (name == gathering) {
-      begun = true;
+  // At once, so that a volume that was too small isn't left full. What does not work now, as when
+  // nobody waits any more, is the next call's to do: the record is still there.
+  void give_back(const Begun& begun) {
+    try {
+      take_back(begun);
+    } catch (const Failure&) {
+      return;
     }
   }
-  if (whole) return move_up(folder);
-  if (names_in(folder).size() > (begun ? 1u : 0u)) return;  // somebody's data
-  if (begun) fs::remove_all(fs::path(path) / gathering);
-  if (mkdirat(folder, gathering, 0700) != 0) throw failed(gathering);
-  const File to(openat(folder, gathering, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!to) throw failed(gathering);
-  copy(from, to);
-  if (syncfs(folder) != 0) throw failed("sync");
-  if (renameat(folder, gathering, folder, gathered) != 0) throw failed(gathered);
-  move_up(folder);
-}
 
-// In a mount namespace of this thread alone.
-void show_layers(const RootLayers& layers, const fs::path& cover) {
-  std::string options = "lowerdir=";
-  for (const fs::path& layer : layers) {
-    if (options.back() != '=') options += ':';
-    options += layer.string();
+  // May be cut off and begun again.
+  void move_up(const Begun& begun) {
+    const File whole(
+        openat(folder_, begun.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!whole && errno == ENOENT) return records_.end(begun);  // it was the last step
+    if (!whole) throw filling_failed(begun.name);
+    struct stat of {};
+    if (fstat(whole.number(), &of) != 0 || fchown(folder_, of.st_uid, of.st_gid) != 0 ||
+        fchmod(folder_, of.st_mode & 07777) != 0) {
+      throw filling_failed("its owner and mode");
+    }
+    bool all = true;
+    for (const std::string& name : names_in(whole.number())) {
+      stop_.check();
+      if (renameat2(whole.number(), name.c_str(), folder_, name.c_str(), RENAME_NOREPLACE) == 0) {
+        continue;
+      }
+      if (errno != EEXIST) throw filling_failed(name);
+      all = false;
+    }
+    if (!all) return take_back(begun);
+    if (unlinkat(folder_, begun.name.c_str(), AT_REMOVEDIR) != 0) throw filling_failed(begun.name);
+    records_.end(begun);
   }
-  if (unshare(CLONE_NEWNS) != 0) throw failed("a mount namespace");
-  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) throw failed("/");
-  if (mount("overlay", cover.c_str(), "overlay", MS_RDONLY, options.c_str()) != 0) {
-    throw failed("the image's layers");
-  }
-}
 
-void fill_from(int folder, const std::string& path, const std::string& target,
-               const RootLayers& layers, const fs::path& cover) {
-  if (layers.size() > 1) show_layers(layers, cover);
-  const fs::path& root_path = layers.size() > 1 ? cover : layers.front();
-  const File root(open(root_path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!root) throw failed(root_path.string());
-  const File from(open_in(root, target));
-  if (!from && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) return;
-  if (!from) throw failed(target);
-  fill(folder, path, from);
-}
+  const Filling& filling_;
+  const int folder_;
+  const FillingRecords& records_;
+  const Stop& stop_;
+  std::optional<File> lock_;
+  std::optional<FillingView> view_;
+};
 
 }  // namespace
 
-void populate(const std::string& folder, const std::string& target, const RootLayers& layers,
-              const fs::path& cover) {
-  if (layers.empty()) return;
-  const File volume(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!volume) throw failed(folder);
-  std::exception_ptr failure;
-  std::thread work([&] {
+void populate(const Filling& filling) {
+  if (filling.layers.empty()) return;
+  const File folder(open(filling.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) throw filling_failed(filling.folder);
+  const FillingRecords records(filling.state);
+  // In this order: what is ours has its record first and loses it last.
+  if (!names_in(folder.number()).empty() && !records.find(filling.folder)) return;
+  const Stop stop;
+  std::exception_ptr unwanted;
+  std::packaged_task<void()> work([&] { Work(filling, folder.number(), records, stop).run(); });
+  std::future<void> outcome = work.get_future();
+  std::thread thread(std::move(work));
+  while (outcome.wait_for(check_interval) != std::future_status::ready) {
+    if (unwanted) continue;
     try {
-      fill_from(volume, folder, target, layers, cover);
+      filling.check();
     } catch (const std::exception&) {
-      failure = std::current_exception();
+      unwanted = std::current_exception();
+      stop.tell();
     }
-  });
-  work.join();
-  if (failure) std::rethrow_exception(failure);
+  }
+  thread.join();
+  try {
+    outcome.get();
+  } catch (const Failure& failure) {
+    if (unwanted && failure.code() == SKEP_E_CANCELLED) std::rethrow_exception(unwanted);
+    throw;
+  }
 }
 
 }  // namespace skep::containerd

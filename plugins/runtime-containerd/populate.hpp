@@ -4,27 +4,39 @@
 // with owners, modes and links, and takes that folder's own owner and mode. An image without such a
 // folder leaves it as it is.
 //
-// A crash at any moment is made good by the next call. The content is gathered in a folder with a
-// name of our own inside the volume, which then gets another name once it is whole, and only from
-// there it is moved to its place: so a folder that holds nothing but these is still ours to finish.
-// Two containers that begin on one volume at once wait for each other at a lock on its folder.
+// A crash at any moment is made good by the next call, and what containers put into the volume
+// meanwhile is never touched. The content is gathered in a folder inside the volume, whose name
+// nobody can guess; that it is ours, and whether it is whole, stands in the driver's own data
+// (populate_record.hpp) and nowhere in the volume. What isn't whole is taken away and copied anew;
+// what is whole is moved to its place by renames that replace nothing. From the first of these on
+// the volume counts as filled: what somebody puts there then stays, as if he had come later.
 //
-// Several layers are put together by an overlay mount that nobody else sees: it belongs to a mount
-// namespace of the one thread that copies, and goes with that thread, however it ends.
+// The copying sees nothing but the two folders (populate_view.hpp), and ends when nobody waits for
+// it.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "runtime-containerd/user.hpp"
 
 namespace skep::containerd {
 
-// `folder` is the volume's on the node, `target` the absolute path in the container, `cover` any
-// folder that neither is in. Blocks as long as copying takes. Throws Failure: EXHAUSTED when the
-// volume is too small (what was copied is removed at the next try), INTERNAL else.
-void populate(const std::string& folder, const std::string& target, const RootLayers& layers,
-              const std::filesystem::path& cover);
+struct Filling {
+  std::string folder;  // the volume's on the node
+  std::string target;  // the absolute path in the container
+  RootLayers layers;   // of the image, the uppermost first
+  std::filesystem::path
+      state;  // a folder of the driver's own, not above the volume; made if missing
+  // Called again and again on the calling thread; throws to end the filling with what it throws.
+  std::function<void()> check;
+  std::string copier = "cp";  // takes cp's arguments
+};
+
+// Blocks as long as copying takes, and as long as somebody else fills the same folder. Throws
+// Failure: EXHAUSTED when the volume is too small, INTERNAL else; and whatever check throws.
+void populate(const Filling& filling);
 
 }  // namespace skep::containerd

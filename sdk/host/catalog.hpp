@@ -30,6 +30,10 @@ enum class Effect : uint8_t {
 
 inline constexpr int64_t no_deadline = -1;
 
+// What skep.runtime/1 create has instead of its usual deadline when one of its mounts says
+// populate: the content of a large image is copied meanwhile, from a slow disk to itself.
+inline constexpr int64_t filling_create_ms = 15 * 60'000;
+
 struct Operation {
   std::string_view interface;  // "skep.volume/1"; NUL-terminated
   std::string_view name;       // "publish", the name of the field

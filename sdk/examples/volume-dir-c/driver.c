@@ -91,13 +91,19 @@ static struct path below(const struct driver* self, const char* before, const ch
 }
 
 /* Walks over a folder: adds up what it occupies, and takes it away if `take_away`. 0 when it is
- * done, also when there was nothing. */
-static int walk(const char* path, int take_away, int64_t* bytes) {
+ * done, also when there was nothing. With `waited_for` it ends as soon as nobody waits for the
+ * operation any more, with ECANCELED. */
+static int walk(const char* path, int take_away, int64_t* bytes, const struct driver* waited_for) {
+  skep_failure why;
   char* roots[] = {(char*)path, NULL};
   FTS* tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
   if (tree == NULL) return -1;
   int outcome = 0;
   for (FTSENT* entry; outcome == 0 && (errno = 0, entry = fts_read(tree)) != NULL;) {
+    if (waited_for != NULL && skep_wanted(&waited_for->base, &why) != SKEP_OK) {
+      errno = ECANCELED;
+      break;
+    }
     if (entry->fts_info == FTS_NS || entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR) {
       errno = entry->fts_errno;
       outcome = errno == ENOENT ? 0 : -1;
@@ -121,7 +127,7 @@ static int walk(const char* path, int take_away, int64_t* bytes) {
 
 static int take_away(const char* path) {
   int64_t ignored = 0;
-  return walk(path, 1, &ignored);
+  return walk(path, 1, &ignored, NULL);
 }
 
 static int sync_folder(const char* path) {
@@ -366,7 +372,9 @@ static skep_status usage(struct driver* self, const cJSON* request, cJSON* reply
   struct statvfs space;
   int64_t bytes = 0;
   if (statvfs(data.text, &space) != 0) return not_found(why, volume);
-  if (walk(data.text, 0, &bytes) != 0) return skep_fail_errno(why, volume);
+  if (walk(data.text, 0, &bytes, self) != 0) {
+    return errno == ECANCELED ? skep_wanted(&self->base, why) : skep_fail_errno(why, volume);
+  }
   cJSON_AddNumberToObject(reply, "used_bytes", (double)bytes);
   cJSON_AddNumberToObject(reply, "available_bytes",
                           (double)space.f_bavail * (double)space.f_frsize);

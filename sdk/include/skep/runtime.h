@@ -36,10 +36,14 @@ typedef struct skep_runtime_1 {
    *  "resources"?: {"nano_cpus"?, "memory_bytes"?, "pids"?},
    *  "mounts"?: [{"type": "bind"|"tmpfs", "source"?, "target", "read_only"?: BOOL, "populate"?: BOOL (a
    *    bind's: if the source is an empty folder, it first gets what the image has at the target, with its owner
-   *    and mode; what a crash leaves of that is finished when create is repeated), "volume"?: NAME (whose path
+   *    and mode; see below), "volume"?: NAME (whose path
    *    the source is; only kept), "size_bytes"?: N, "mode"?: N (a tmpfs's; default: none, 01777)}],
    *  "labels"?: {K: V}, "log": {"dir": DIR, "max_bytes": N, "max_files": N}}
    *  -> {"handle": ANY, "image_id": "sha256:.."}.
+   * 60 s; 15 minutes with a mount that says populate, of which copying may need most. When it is cancelled, or
+   * its deadline near, the copying ends and with it create (SKEP_E_CANCELLED, SKEP_E_DEADLINE). Whatever ended
+   * it, also a crash: the next create for that folder takes away what was copied and begins anew, and never
+   * touches what others put there meanwhile. One that is filling the same folder is waited for.
    * Nothing runs yet; after start() the main process is PID 1 of the container. Same request again: the
    * same answer. On an error nothing is left. A missing image is SKEP_E_NOTFOUND "No such image: REF".
    * The whole request comes back as "spec" of inspect and list. */

@@ -33,7 +33,8 @@ typedef struct skep_volume_1 {
    * SKEP_E_EXISTS. On an error nothing is left. An option it does not know, or a bad value: SKEP_E_INVALID and
    * names the option. A sharing it has not: SKEP_E_UNIMPLEMENTED. No space: SKEP_E_EXHAUSTED. 120 s. */
   skep_call create;
-  /* {"volume", "handle"?, "force"?: BOOL} -> {}. The data is gone afterwards. Held by somebody: SKEP_E_BUSY and
+  /* {"volume", "handle"?, "force"?: BOOL} -> {}. The data is out of reach afterwards, also after a crash; its
+   * space may come back later, when there is much of it. Held by somebody: SKEP_E_BUSY and
    * names a holder. Unknown is success. force: also when its data can't be reached. 120 s. */
   skep_call remove;
   /* {"volume"} -> VOLUME = {"volume", "handle", "options"?: {K: V}, "capacity_bytes"?: N, "path"?: PATH (as
@@ -51,7 +52,8 @@ typedef struct skep_volume_1 {
   /* {"volume", "handle"?, "holder", "holders": [ID..] (who remains)} -> {}. With nobody left what publish
    * mounted is unmounted. An unknown holder or volume is success. 60 s. */
   skep_call unpublish;
-  /* {"volume"} -> {"used_bytes": N, "available_bytes"?: N}. May take long (it may count files). */
+  /* {"volume"} -> {"used_bytes": N, "available_bytes"?: N}. May take long (it may count files), so it looks at
+   * cancelled and at its deadline all the time, and ends with SKEP_E_CANCELLED or SKEP_E_DEADLINE. */
   skep_call usage;
   /* {} -> {"mounts": [{"volume", "path"}]}: what this driver has mounted on the node at this moment. */
   skep_call mounts;

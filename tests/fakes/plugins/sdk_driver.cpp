@@ -1,6 +1,8 @@
 // A runtime driver of a few lines with the C++ wrapper: canned containers, to test the typed
 // client.
 // SPDX-License-Identifier: Apache-2.0
+#include <time.h>
+
 #include <string_view>
 
 #include "skep/cpp/driver.hpp"
@@ -25,6 +27,12 @@ class CannedRuntime : public skep::sdk::Driver {
       throw Failure(SKEP_E_NOTFOUND, "No such image: absent");
     }
     spec_ = request;
+    if (request.at("image") == "tells-its-time") {
+      timespec now = {};
+      clock_gettime(CLOCK_MONOTONIC, &now);
+      const int64_t left_ms = deadline_ms() - now.tv_sec * 1000 - now.tv_nsec / 1'000'000;
+      return {{"handle", {{"left_min", (left_ms + 59'999) / 60'000}}}, {"image_id", "sha256:1"}};
+    }
     return {{"handle", {{"v", 1}}}, {"image_id", "sha256:1"}};
   }
   json start(const json&) { return {{"pid", 42}, {"started_at", "2020-01-01T00:00:00Z"}}; }

@@ -150,6 +150,18 @@ TEST_CASE_METHOD(Fixture, "the runtime client carries a request there and a stat
   CHECK(run(loop, runtime.restore_done({"c1"})).has_value());
 }
 
+TEST_CASE_METHOD(Fixture, "a create that fills a folder has the time that a large image takes") {
+  load({inside("runtime", "fake-sdk")});
+  REQUIRE(set->runtime().has_value());
+  ContainerRequest request;
+  request.id = "c1";
+  request.image = "tells-its-time";
+  request.mounts = {{ContainerMount::Type::bind, "/a", "/b", false}};
+  CHECK(run(loop, (*set->runtime())->create(request))->handle == R"({"left_min":1})");
+  request.mounts[0].populate = true;
+  CHECK(run(loop, (*set->runtime())->create(request))->handle == R"({"left_min":15})");
+}
+
 TEST_CASE_METHOD(Fixture, "the runtime client passes errors on and survives bad documents") {
   load({inside("runtime", "fake-sdk")});
   REQUIRE(set->runtime().has_value());

@@ -68,6 +68,25 @@ TEST_CASE("in C, a file beside the volumes is no volume, and hides none") {
   CHECK(host.volume(&skep_volume_1::get, {{"volume", "notes"}}).status == SKEP_E_NOTFOUND);
 }
 
+TEST_CASE("in C, a count ends when nobody waits for it, and when its time is over") {
+  const Folder folder;
+  FakeHost host(plugin().create);
+  REQUIRE(host.configure(json::object(), folder.path).status == SKEP_OK);
+  REQUIRE(host.volume(&skep_volume_1::create, {{"volume", "v"}}).status == SKEP_OK);
+  for (int file = 0; file < 100; ++file) {
+    std::ofstream(folder.path + "/v/data/" + std::to_string(file)) << "x";
+  }
+  const auto counted = [&] { return host.volume(&skep_volume_1::usage, {{"volume", "v"}}); };
+  host.looks_until_unwanted = 50;
+  const Outcome cancelled = counted();
+  CHECK(cancelled.status == SKEP_E_CANCELLED);
+  CHECK(cancelled.error == "nobody waits for it any more");
+  host.looks_until_unwanted = -1;
+  CHECK(counted().status == SKEP_OK);
+  host.deadline = 1;  // a millisecond after the machine's start
+  CHECK(counted().status == SKEP_E_DEADLINE);
+}
+
 TEST_CASE("in C, what a system call says becomes the code that fits it") {
   CHECK(c_header_code_of(ENOSPC) == SKEP_E_EXHAUSTED);
   CHECK(c_header_code_of(EMFILE) == SKEP_E_EXHAUSTED);

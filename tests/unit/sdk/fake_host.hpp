@@ -68,6 +68,11 @@ class FakeHost {
 
   static skep_op* operation() { return reinterpret_cast<skep_op*>(uintptr_t{7}); }
 
+  // What the driver is told of its operation: its deadline, and how often it may look before nobody
+  // waits for the operation any more; -1 is never.
+  int64_t deadline = -1;
+  int looks_until_unwanted = -1;
+
   // Log lines, as OP:TEXT with 7 for the operation and 0 for none.
   std::vector<std::string> lines;
 
@@ -79,6 +84,11 @@ class FakeHost {
   static void log(const skep_host* host, skep_op* op, int32_t, skep_str text) {
     of(host).lines.push_back(std::to_string(reinterpret_cast<uintptr_t>(op)) + ":" +
                              std::string(text.ptr, text.len));
+  }
+  static int32_t cancelled(const skep_host* host, skep_op*) {
+    int& looks = of(host).looks_until_unwanted;
+    if (looks > 0) --looks;
+    return looks == 0 ? 1 : 0;
   }
   static void complete(const skep_host* host, skep_op*, skep_status status, skep_str reply,
                        skep_str error) {
@@ -97,8 +107,8 @@ class FakeHost {
                       [](const skep_host*) -> int32_t { return SKEP_LOG_DEBUG; },
                       complete,
                       [](const skep_host*, skep_op*, skep_str) -> int32_t { return 0; },
-                      [](const skep_host*, skep_op*) -> int32_t { return 1; },
-                      [](const skep_host*, skep_op*) -> int64_t { return 4711; }};
+                      cancelled,
+                      [](const skep_host* host, skep_op*) { return of(host).deadline; }};
   std::vector<Outcome> outcomes_;
   const skep_instance* instance_;
 };

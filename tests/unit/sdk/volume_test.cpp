@@ -169,6 +169,28 @@ TEST_CASE("usage counts the files of a folder, each once") {
   std::filesystem::remove_all(folder);
 }
 
+TEST_CASE("a count ends when nobody waits for it, and when its time is over") {
+  std::string root = fs::temp_directory_path() / "skep-usage-XXXXXX";
+  REQUIRE(mkdtemp(root.data()) != nullptr);
+  for (int file = 0; file < 100; ++file) std::ofstream(root + "/" + std::to_string(file)) << "x";
+  Volumes host;
+  host.driver().path = root;
+  host.make("v");
+  const auto counted = [&] { return host.volume(&skep_volume_1::usage, {{"volume", "v"}}); };
+  host.looks_until_unwanted = 50;
+  const Outcome cancelled = counted();
+  CHECK(cancelled.status == SKEP_E_CANCELLED);
+  CHECK(cancelled.error == "nobody waits for it any more");
+  host.looks_until_unwanted = -1;
+  CHECK(counted().status == SKEP_OK);
+  host.deadline = 1;  // a millisecond after the machine's start
+  CHECK(counted().status == SKEP_E_DEADLINE);
+  host.deadline = std::numeric_limits<int64_t>::max();
+  CHECK(counted().status == SKEP_OK);
+  CHECK(folder_usage(root).used_bytes > 0);  // outside of any operation
+  fs::remove_all(root);
+}
+
 TEST_CASE("usage counts to the last folder with few descriptors, and what can't be read is told") {
   std::string root = fs::temp_directory_path() / "skep-usage-XXXXXX";
   REQUIRE(mkdtemp(root.data()) != nullptr);

@@ -259,6 +259,8 @@ TEST_CASE("what a class does not override is not in its table") {
 TEST_CASE("inside a method the log, the deadline and the cancellation belong to its operation") {
   Host host;
   REQUIRE(host.configure().status == SKEP_OK);
+  host.deadline = 4711;
+  host.looks_until_unwanted = 0;
   Obedient& driver = host.driver();
   CHECK(driver.deadline_ms() == -1);
   CHECK_FALSE(driver.cancelled());

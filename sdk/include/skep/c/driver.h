@@ -23,6 +23,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "skep/abi.h"
 
@@ -82,6 +83,28 @@ static inline skep_status skep_fail_errno(skep_failure* why, const char* what) {
       break;
   }
   return skep_fail(why, code, "%s: %s", what, strerror(number));
+}
+
+/* The operation whose function runs on this thread. */
+static _Thread_local skep_op* skep_running = NULL;
+
+/* For an operation that takes long, to be called again and again: SKEP_OK while its result is
+ * waited for, else the failure to end with at once. A process whose driver goes on after that is
+ * killed half a second after the deadline, and takes all its other calls along. */
+static inline skep_status skep_wanted(const skep_driver* self, skep_failure* why) {
+  if (skep_running == NULL) return SKEP_OK;
+#ifdef CLOCK_MONOTONIC /* not in strict C11: there the host's cancelling alone tells */
+  const int64_t deadline = self->host->deadline_ms(self->host, skep_running);
+  struct timespec now = {0, 0};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  if (deadline >= 0 && (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 >= deadline) {
+    return skep_fail(why, SKEP_E_DEADLINE, "it took longer than the time it had");
+  }
+#endif
+  if (self->host->cancelled(self->host, skep_running)) {
+    return skep_fail(why, SKEP_E_CANCELLED, "nobody waits for it any more");
+  }
+  return SKEP_OK;
 }
 
 /* ---- reading a request ---- */
@@ -242,7 +265,10 @@ static inline skep_status skep_run(skep_driver* self, skep_op* op, skep_str text
   } else if (serves && !self->configured) {
     status = skep_fail(&why, SKEP_E_PRECONDITION, "configure comes before any operation");
   } else {
+    skep_op* const outer = skep_running;
+    skep_running = op;
     status = body(self, request, reply, &why);
+    skep_running = outer;
   }
   /* After some failures what `reply` holds is the detail; {} is none. */
   const int told = status == SKEP_OK || (reply != NULL && reply->child != NULL);

@@ -28,6 +28,7 @@
 #pragma once
 
 #include <string.h>
+#include <time.h>
 
 #include <cerrno>
 #include <cstring>
@@ -81,8 +82,9 @@ inline thread_local Unwound* unwound = nullptr;
 // What a host is told of an operation whose Call went unfinished.
 inline constexpr std::string_view dropped = "the driver dropped the operation";
 
-// The operation whose plain method runs on this thread; nullptr when none does.
+// The operation whose plain method runs on this thread, and its host; nullptr when none does.
 inline thread_local skep_op* running = nullptr;
+inline thread_local const skep_host* running_host = nullptr;
 
 // Objects and arrays within each other, at most; what walks a document may recurse.
 inline constexpr int depth_max = 64;
@@ -170,6 +172,28 @@ void tell_exception(Ended&& ended) noexcept {
   }
 }
 }  // namespace detail
+
+// For a plain method that takes long, to be called again and again (it costs less than a system
+// call): throws Failure once nobody waits for the method's result any more, SKEP_E_DEADLINE when
+// its time is over but for `spare_ms`, which it keeps for what must come after, else
+// SKEP_E_CANCELLED. A process whose driver goes on after that is killed half a second after the
+// deadline, and takes all its other calls along. On a thread that runs no plain method it does
+// nothing. [any-thread]
+inline void end_if_unwanted(int64_t spare_ms = 0) {
+  skep_op* const operation = detail::running;
+  if (operation == nullptr) return;
+  const skep_host* const host = detail::running_host;
+  const int64_t deadline = host->deadline_ms(host, operation);
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  if (deadline >= 0 &&
+      int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000 >= deadline - spare_ms) {
+    throw Failure(SKEP_E_DEADLINE, "it took longer than the time it had");
+  }
+  if (host->cancelled(host, operation) != 0) {
+    throw Failure(SKEP_E_CANCELLED, "nobody waits for it any more");
+  }
+}
 
 // One operation in flight. Move-only; finish it once with reply() or fail(). [any-thread]
 class Call {
@@ -308,6 +332,7 @@ struct MethodOf<void (D::*)(Call)> {
 template <class Method>
 void run_plain(Call& call, skep_op* operation, Method&& method) noexcept {
   skep_op* const outer = std::exchange(running, operation);
+  const skep_host* const outer_host = std::exchange(running_host, call.host());
   try {
     const json reply = method(std::as_const(call.request));
     call.reply(reply);
@@ -317,6 +342,7 @@ void run_plain(Call& call, skep_op* operation, Method&& method) noexcept {
     });
   }
   running = outer;
+  running_host = outer_host;
 }
 
 // Gives `call` to `method`, which owns it from then on. What `method` throws ends the operation

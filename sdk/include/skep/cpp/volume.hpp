@@ -139,13 +139,15 @@ struct VolumeSpace {
 
 // What the files below `path` occupy, and what their file system still has for them. Each file
 // counts once, however many names it has; what vanishes meanwhile does not count. Throws
-// std::system_error for what can't be looked at, instead of a number that is too small.
+// std::system_error for what can't be looked at, instead of a number that is too small, and ends as
+// end_if_unwanted() does when it is called by a driver's method that nobody waits for any more.
 inline VolumeUsage folder_usage(const std::string& path) {
   VolumeUsage usage;
   std::set<std::pair<dev_t, ino_t>> seen;
   const auto vanished = [](int number) { return number == ENOENT || number == ENOTDIR; };
   std::vector<std::string> folders;  // to come; one is open at a time, however deep they lie
   const auto count = [&](const std::string& file) {
+    end_if_unwanted();
     struct stat entry = {};
     if (lstat(file.c_str(), &entry) != 0) {
       if (vanished(errno)) return;
@@ -203,7 +205,7 @@ class VolumeDriver : public BaseDriver {
   virtual std::string publish(const PublishVolume& request) = 0;
   // One holder less. With request.holders empty it was the last.
   virtual void unpublish(const UnpublishVolume& request) { (void)request; }
-  // The default counts the files below the path that get() gives.
+  // The default counts the files below the path that get() gives, for as long as it is waited for.
   virtual VolumeUsage usage(const std::string& volume) {
     const std::string path = get(volume).path;
     if (path.empty()) throw Failure(SKEP_E_UNIMPLEMENTED, "this driver does not count usage");
