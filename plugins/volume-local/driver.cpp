@@ -3,8 +3,9 @@
 // A volume is a folder below the driver's own; with the options type, device and o something is
 // mounted on that folder while somebody holds the volume. The state is the folders (folders.hpp)
 // and the kernel's mounts (mounts.hpp), both of which outlive the driver, so a restart loses and
-// repeats nothing. Sharing is "all": every container of the node may hold a volume, and all may
-// write.
+// repeats nothing. What was removed is out of sight at once and deleted in the background
+// (sweeper.hpp), which a restart takes up again. Sharing is "all": every container of the node may
+// hold a volume, and all may write.
 //
 // Calls for one volume never overlap; those for two share nothing but the file system and the
 // choice of a quota's project (quota.hpp).
@@ -20,6 +21,7 @@
 #include "options.hpp"
 #include "quota.hpp"
 #include "skep/cpp/volume.hpp"
+#include "sweeper.hpp"
 
 namespace skep::volume_local {
 namespace {
@@ -114,7 +116,9 @@ class LocalVolumes final : public sdk::VolumeDriver {
     }
     // Never through a mount: what is bound here is somebody else's.
     unmount_below(folders_->folder(request.volume), request.force);
-    folders_->take_away(request.volume);
+    if (std::optional<std::string> old = folders_->take_away(request.volume)) {
+      sweeper_.sweep(std::move(*old));
+    }
     if (project != 0) quota_->release(project);
   }
 
@@ -174,10 +178,9 @@ class LocalVolumes final : public sdk::VolumeDriver {
         log(SKEP_LOG_WARNING, "volume " + mount.volume + " stays mounted: " + failure.what());
       }
     }
-    for (const std::string& path : folders_->unfinished()) {
+    for (std::string& path : folders_->unfinished()) {
       log(SKEP_LOG_INFO, path + " was left half done and is removed");
-      unmount_below(path, false);
-      folders_->sweep(path);
+      sweeper_.sweep(std::move(path));
     }
   }
 
@@ -221,6 +224,7 @@ class LocalVolumes final : public sdk::VolumeDriver {
 
   std::optional<Folders> folders_;  // since configure
   std::optional<ProjectQuota> quota_;
+  Sweeper sweeper_{[this](int32_t level, const std::string& line) { log(level, line); }};
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -96,7 +97,7 @@ void Folders::make(
     const std::string& volume, Record record,
     const std::function<void(const std::string& data, Record& record)>& prepare) const {
   const std::string unfinished = root_ + "/" + unfinished_prefix + volume;
-  sweep(unfinished);
+  fs::remove_all(unfinished);  // at most empty folders and a record
   bool made = false;
   try {
     make_folder(unfinished, 0701);
@@ -118,30 +119,42 @@ void Folders::make(
   }
 }
 
-void Folders::take_away(const std::string& volume) const {
-  const std::string old = root_ + "/" + old_prefix + volume;
-  sweep(old);
-  if (rename(folder(volume).c_str(), old.c_str()) != 0) {
-    if (errno == ENOENT) return;
-    fail(folder(volume));
+std::optional<std::string> Folders::take_away(const std::string& volume) const {
+  try {
+    std::string path = put_aside(folder(volume), volume);
+    flush_folder(root_);
+    return path;
+  } catch (const std::system_error& error) {
+    if (error.code().value() == ENOENT) return std::nullopt;
+    throw;
   }
-  flush_folder(root_);
-  sweep(old);
 }
 
 std::vector<std::string> Folders::unfinished() const {
-  std::vector<std::string> paths;
+  std::vector<std::string> names;
   for (const fs::directory_entry& entry : fs::directory_iterator(root_)) {
-    const std::string name = entry.path().filename();
-    if (name.starts_with(unfinished_prefix) || name.starts_with(old_prefix)) {
-      paths.push_back(entry.path());
+    names.push_back(entry.path().filename());
+  }
+  std::vector<std::string> paths;
+  for (const std::string& name : names) {
+    if (name.starts_with(old_prefix)) paths.push_back(root_ + "/" + name);
+    // By another name, because one of this may be made again while it is deleted.
+    if (name.starts_with(unfinished_prefix)) {
+      paths.push_back(put_aside(root_ + "/" + name, name.substr(strlen(unfinished_prefix))));
     }
   }
   return paths;
 }
 
-void Folders::sweep(const std::string& path) const {
-  fs::remove_all(path);
+// By a name that is free: volumes of one name may come and go faster than their data.
+std::string Folders::put_aside(const std::string& path, const std::string& name) const {
+  for (uint64_t number = 1;; ++number) {
+    std::string aside = root_ + "/" + old_prefix + std::to_string(number) + "-" + name;
+    if (renameat2(AT_FDCWD, path.c_str(), AT_FDCWD, aside.c_str(), RENAME_NOREPLACE) == 0) {
+      return aside;
+    }
+    if (errno != EEXIST) fail(path);
+  }
 }
 
 }  // namespace skep::volume_local

@@ -1,9 +1,10 @@
 // The volumes on disk: ROOT/NAME/volume.json, how it was made, and ROOT/NAME/_data, what is in it.
 //
 // A volume comes into being by one rename and goes by one, each flushed before it is told, so
-// whatever crashes leaves a volume whole or not there. What was half made or half taken away has a
-// name that begins with a dot, which no volume's does, and is swept away by sweep(). Nothing here
-// is remembered: the folders are the state.
+// whatever crashes leaves a volume whole or not there. What was half made has a name that begins
+// with a dot, which no volume's does; and so has what was taken away, until somebody has deleted
+// all of its files, which may take hours (sweeper.hpp). Nothing here is remembered: the folders are
+// the state.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -40,13 +41,15 @@ class Folders {
   // the record. Throws, and leaves nothing then.
   void make(const std::string& volume, Record record,
             const std::function<void(const std::string& data, Record& record)>& prepare) const;
-  // Unknown is done. Requires that nothing is mounted below.
-  void take_away(const std::string& volume) const;
-  // What a crash left; gives the paths. Calls for no volume may run at that time.
+  // Gives the path of what is to be deleted now; nullopt when there was no such volume. Requires
+  // that nothing is mounted below.
+  std::optional<std::string> take_away(const std::string& volume) const;
+  // What a crash left half made, and what was taken away and is still there; gives the paths, all
+  // of them now such as take_away() gives. Calls for no volume may run at that time.
   std::vector<std::string> unfinished() const;
-  void sweep(const std::string& path) const;
 
  private:
+  std::string put_aside(const std::string& path, const std::string& name) const;
   std::string root_;
 };
 

@@ -180,6 +180,31 @@ TEST_CASE("a mount that nobody holds and somebody uses does not keep a restart f
   CHECK(mounted(host->path()) == 0);
 }
 
+TEST_CASE("what is being deleted is never reached through a mount, and keeps no start waiting") {
+  const Ground ground;
+  std::optional<Volumes> host(ground);
+  REQUIRE(host->create({}).status == SKEP_OK);
+  const std::string old = ground.data() + "/volumes/.old-1-w";
+  fs::create_directories(old + "/_data/deep");
+  REQUIRE(mount(ground.device().c_str(), (old + "/_data").c_str(), nullptr, MS_BIND, nullptr) == 0);
+  const int used = open((old + "/_data").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  host.emplace(ground);
+  REQUIRE(host->restore({}).status == SKEP_OK);
+  // In use, so it stays; and nobody waits for it.
+  CHECK(host->remove().status == SKEP_OK);
+  const auto gone = [](const std::string& path) {
+    for (int i = 0; i < 6000 && fs::exists(path); ++i) usleep(10'000);
+    return !fs::exists(path);
+  };
+  CHECK(gone(ground.data() + "/volumes/.old-1-v"));
+  CHECK(mounted(old + "/_data") == 1);
+  close(used);
+  host.emplace(ground);
+  REQUIRE(host->restore({}).status == SKEP_E_NOTFOUND);
+  CHECK(gone(old));
+  CHECK(fs::exists(ground.device() + "/precious"));
+}
+
 TEST_CASE("a bind that a killed driver left without its flags gets them with the next publish") {
   const Ground ground;
   Volumes host(ground);
