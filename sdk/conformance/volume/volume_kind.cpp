@@ -8,8 +8,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "sdk/conformance/child.hpp"
 
@@ -17,9 +19,27 @@ namespace skep::conformance {
 namespace {
 
 constexpr int64_t other_capacity_bytes = int64_t{7} << 20;
+constexpr std::chrono::milliseconds deletion_interval{10};
+constexpr std::chrono::seconds deletion_patience{5};  // a few files of the kit's own
 
 std::string record_of(const Run& run, const Object& object) {
   return run.scratch() + "/written-" + object.id;
+}
+
+// What bears a name with `ours` in it. What vanishes while it is looked at makes the list one that
+// must be made again.
+std::vector<std::string> on_disk(const std::string& folder, const std::string& ours) {
+  std::vector<std::string> found;
+  std::error_code error;
+  std::filesystem::recursive_directory_iterator entry(folder, error);
+  for (; !error && entry != std::filesystem::recursive_directory_iterator();
+       entry.increment(error)) {
+    if (entry->path().filename().string().find(ours) != std::string::npos) {
+      found.push_back("on disk: " + entry->path().string());
+    }
+  }
+  if (error) found.push_back("on disk: " + folder + " can't be listed: " + error.message());
+  return found;
 }
 
 class VolumeKind : public Kind {
@@ -106,11 +126,14 @@ class VolumeKind : public Kind {
     for (const std::string& mount : mounts_below(driver.folder())) {
       found.push_back("mounted: " + mount);
     }
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(driver.folder())) {
-      if (entry.path().filename().string().find(ours) != std::string::npos) {
-        found.push_back("on disk: " + entry.path().string());
-      }
+    // A driver may delete in the background what it has removed, but it must get there.
+    const auto until = std::chrono::steady_clock::now() + deletion_patience;
+    std::vector<std::string> files = on_disk(driver.folder(), ours);
+    while (!files.empty() && std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(deletion_interval);
+      files = on_disk(driver.folder(), ours);
     }
+    found.insert(found.end(), files.begin(), files.end());
     return found;
   }
 
