@@ -216,18 +216,28 @@ asio::awaitable<Status> NodeVolumes::settle_one(std::string name) {
 }
 
 asio::awaitable<void> NodeVolumes::sweep(std::function<std::set<std::string>()> existing) {
+  const auto gone_from = [](const StoredVolume& row, const std::set<std::string>& kept) {
+    std::set<std::string> gone = row.holders;
+    if (!row.owner.empty()) gone.insert(row.owner);
+    std::erase_if(gone, [&kept](const std::string& id) { return kept.contains(id); });
+    return gone;
+  };
   const std::set<std::string> kept = existing();
-  std::set<std::string> gone;
+  std::vector<std::string> names;
   for (const auto& [name, row] : rows_) {
-    for (const std::string& holder : row.holders) {
-      if (!kept.contains(holder)) gone.insert(holder);
-    }
-    if (!row.owner.empty() && !kept.contains(row.owner)) gone.insert(row.owner);
+    if (!gone_from(row, kept).empty()) names.push_back(name);
   }
-  for (const std::string& container : gone) {
-    spdlog::info("agent: container {} is gone and lets go of its volumes", container);
-    const Status released = co_await release(container);
-    if (!released) spdlog::warn("agent: {}", released.error().message);
+  for (const std::string& name : names) {
+    const NameLocks::Held lock = co_await locks_.hold(name);
+    const auto at = rows_.find(name);
+    if (at == rows_.end()) continue;
+    // Looked at anew: a task may have come back while others let go, and under the volume's lock it
+    // can't become its holder.
+    for (const std::string& container : gone_from(at->second, existing())) {
+      spdlog::info("agent: container {} is gone and lets go of volume {}", container, name);
+      const Status left = co_await let_go(name, container);
+      if (!left) spdlog::warn("agent: {}", left.error().message);
+    }
   }
 }
 

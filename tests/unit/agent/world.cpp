@@ -41,12 +41,18 @@ Status FakeRuntime::hindered(const std::string& operation) {
   return fail(ErrorKind::busy, operation + " has to wait");
 }
 
+Status FakeRuntime::told(const std::string& operation) {
+  if (!lost.contains(operation)) return {};
+  return fail(ErrorKind::plugin_lost, operation + ": its process died");
+}
+
 Reply<drivers::CreatedContainer> FakeRuntime::create(drivers::ContainerRequest request) {
   SKEP_CO_TRY(hindered("create"));
   if (!images.contains(request.image)) {
     co_return fail(ErrorKind::not_found, "No such image: " + request.image);
   }
   containers[request.id].request = request;
+  SKEP_CO_TRY(told("create"));
   drivers::CreatedContainer made;
   made.handle = "{}";
   co_return made;
@@ -98,7 +104,7 @@ Reply<void> FakeRuntime::remove(std::string id, bool) {
   SKEP_CO_TRY(hindered("remove"));
   containers.erase(id);
   changed.notify();
-  co_return Status();
+  co_return told("remove");
 }
 
 drivers::ContainerState FakeRuntime::state_of(const std::string& id) const {

@@ -73,6 +73,7 @@ class FakeRuntime final : public drivers::RuntimeDriver {
   int pulls = 0;
   int restores_done = 0;
   std::map<std::string, int> busy;  // how often an operation answers so before it works
+  std::set<std::string> lost;  // operations that do it, and whose driver dies before it says so
   std::string stop_signal;
   int64_t stop_grace_ms = -1;
 
@@ -81,6 +82,7 @@ class FakeRuntime final : public drivers::RuntimeDriver {
   Error away_error() const { return {ErrorKind::unavailable, "no answer"}; }
   // Away, or busy: what an operation of this name answers instead of working.
   Status hindered(const std::string& operation);
+  Status told(const std::string& operation);
 
   boost::asio::any_io_executor loop_;
   drivers::ExecRequest exec_;
