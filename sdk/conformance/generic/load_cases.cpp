@@ -23,7 +23,18 @@ constexpr int instances = 1000;
 constexpr int instances_to_warm_up = 100;
 constexpr int configured = 50;
 constexpr int configured_to_warm_up = 10;
+#if defined(__has_feature)
+#define SKEP_HAS_FEATURE(name) __has_feature(name)
+#else
+#define SKEP_HAS_FEATURE(name) 0
+#endif
+// A sanitizer keeps freed memory for a while, and a description of it.
+#if defined(__SANITIZE_ADDRESS__) || SKEP_HAS_FEATURE(address_sanitizer) || \
+    SKEP_HAS_FEATURE(thread_sanitizer)
+constexpr int64_t memory_max_bytes = 5 << 19;
+#else
 constexpr int64_t memory_max_bytes = 1 << 20;
+#endif
 
 // Everything of a process that others in it rely on, as name -> value.
 using Snapshot = std::map<std::string, std::string>;

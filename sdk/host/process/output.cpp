@@ -54,7 +54,13 @@ void Output::send(const FrameHead& head, std::string_view second, std::string_vi
   Lock lock(mutex_);
   // Behind what was said before, but not behind a flood of others' lines.
   const uint64_t mine = queued_;
-  free_.wait(lock, [this, mine] { return !writing_ && !torn_ && flushed_ >= mine; });
+  const auto my_turn = [this, mine] { return !writing_ && !torn_ && flushed_ >= mine; };
+  if (!my_turn()) {
+    const auto place = senders_.insert(mine);
+    free_.wait(lock, my_turn);
+    senders_.erase(place);
+    if (!backlog_.empty() || !figures_.empty()) work_.notify_one();
+  }
   const FramePieces::Sent sent = pieces.send_some(socket_);
   if (sent == FramePieces::Sent::gone) leave(errno);
   if (sent == FramePieces::Sent::part) write_out(lock, pieces);
@@ -130,10 +136,17 @@ void Output::write_out(Lock& lock, std::string bytes) {
   free_.notify_all();
 }
 
+// A torn frame has to be ended before anything else is said.
+bool Output::is_next_a_sender() const {
+  return !torn_ && !senders_.empty() && *senders_.begin() <= flushed_;
+}
+
 void Output::serve() {
   Lock lock(mutex_);
   for (;;) {
-    if (!writing_ && !backlog_.empty()) {
+    if (writing_ || is_next_a_sender()) {
+      work_.wait(lock);
+    } else if (!backlog_.empty()) {
       write_out(lock, std::exchange(backlog_, {}));
       if (dropped_ > 0) {
         FrameHead head;
@@ -144,7 +157,7 @@ void Output::serve() {
                                  "could be taken";
         offer(lock, head, line);
       }
-    } else if (figures_.empty() || writing_) {
+    } else if (figures_.empty()) {
       work_.wait(lock);
     } else if (std::chrono::steady_clock::now() >= figures_next_) {
       collect_figures();

@@ -3,7 +3,8 @@
 // Replies and items wait until the socket takes them: that is the back-pressure that keeps memory
 // bounded. Log lines and figures never make a driver wait: what the socket doesn't take at once
 // goes to a backlog of bounded size, which a thread made on first need sends on; beyond it lines
-// are dropped and counted, and figures are added up. What one thread says keeps its order.
+// are dropped and counted, and figures are added up. What one thread says keeps its order. Whoever
+// waits is let in between two turns of the backlog, or a flood of lines would hold up all replies.
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
@@ -12,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -45,6 +47,7 @@ class Output {
   void collect_figures();
   bool need_thread();
   void serve();
+  bool is_next_a_sender() const;
 
   const int socket_;
   std::mutex mutex_;
@@ -54,9 +57,10 @@ class Output {
   bool torn_ = false;             // the backlog begins in the middle of a frame
   bool served_ = false;           // the backlog's thread is there
   std::string backlog_;
-  uint64_t queued_ = 0;   // bytes that ever went to the backlog
-  uint64_t flushed_ = 0;  // of them, sent
-  uint64_t dropped_ = 0;  // log lines since the last that told of them
+  uint64_t queued_ = 0;              // bytes that ever went to the backlog
+  uint64_t flushed_ = 0;             // of them, sent
+  std::multiset<uint64_t> senders_;  // those who wait: how much must be flushed before each
+  uint64_t dropped_ = 0;             // log lines since the last that told of them
   std::map<std::pair<std::string, bool>, int64_t, std::less<>> figures_;  // not sent yet
   std::chrono::steady_clock::time_point figures_next_{};
 };

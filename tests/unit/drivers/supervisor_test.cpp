@@ -15,7 +15,9 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iostream>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "daemon/drivers/plugin.hpp"
@@ -119,6 +121,12 @@ TEST_CASE_METHOD(Fixture, "however a driver dies, its call says so and the next 
                            Row{"bad_utf8", ErrorKind::internal, "UTF-8", false},
                            Row{"return_nonsense", ErrorKind::internal, "", false});
   INFO(row.way);
+#ifdef SKEP_SANITIZED
+  if (row.way == std::string_view("memory_bomb")) {
+    std::cout << "SKIP: a sanitizer reserves terabytes of addresses, so no bomb can be limited\n";
+    return;
+  }
+#endif
   open("fake-crashes");
   const pid_t first = plugin->report().pid;
   CHECK(first > 0);

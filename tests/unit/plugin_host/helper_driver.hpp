@@ -35,7 +35,11 @@ inline host::Operation slot(std::string_view interface, std::string_view name, s
 #define CRASHES(field) \
   ::skep::test::slot(SKEP_TEST_CRASHES, #field, offsetof(skep_test_crashes, field))
 
+#ifdef SKEP_SANITIZED
+constexpr std::chrono::milliseconds patience{60'000};
+#else
 constexpr std::chrono::milliseconds patience{10'000};
+#endif
 
 class HelperDriver : public host::HelperEvents {
  public:

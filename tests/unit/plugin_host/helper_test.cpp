@@ -69,6 +69,7 @@ bool holds(pid_t process, const std::string& text) {
     std::array<char, 5> mode{};
     if (std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, mode.data()) != 3) continue;
     if (std::string_view(mode.data()) != "rw-p") continue;
+    if (end - begin > uint64_t{1} << 30) continue;  // a sanitizer's own, which holds no text
     std::string part(end - begin, '\0');
     memory.clear();
     memory.seekg(static_cast<std::streamoff>(begin));

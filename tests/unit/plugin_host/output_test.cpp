@@ -94,8 +94,8 @@ TEST_CASE("frames of many threads leave whole, and those of one thread in order"
 TEST_CASE("nothing is in flight only when the last reply has left, so an end does not lose it") {
   std::array<int, 2> sockets{};
   REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data()) == 0);
-  Output& output = *new Output(sockets[0]);
-  HostLink& link = *new HostLink(output, SKEP_LOG_INFO);
+  Output output(sockets[0]);  // which makes no thread for replies alone
+  HostLink link(output, SKEP_LOG_INFO);
   link.begin(1, no_deadline);
   // More than the socket takes while nobody reads.
   std::thread driver([&link] { link.completed(1, SKEP_OK, std::string(8u << 20, 'r'), {}); });
@@ -107,5 +107,6 @@ TEST_CASE("nothing is in flight only when the last reply has left, so an end doe
   idle.wait();
   REQUIRE(heads.size() == 1);
   CHECK(heads.front().second == 8u << 20);
+  close(sockets[0]);
   close(sockets[1]);
 }
