@@ -41,18 +41,18 @@ Driver::Driver(const Plugin& plugin, Mode mode, std::string folder,
 
 Driver::~Driver() {
   drop();
-  for (Ledger* const ledger : ledgers_) {
+  for (std::unique_ptr<Ledger>& ledger : ledgers_) {
     ledger->with([this](Ledger& book) {
       observations_.insert(observations_.end(), book.seen.begin(), book.seen.end());
       book.seen.clear();
     });
+    if (mode_ == Mode::in_process) static_cast<void>(ledger.release());
   }
 }
 
 Status Driver::load(const LoadOptions& options) {
   drop();
-  ledger_ = new Ledger;  // for the life of the process, see the header
-  ledgers_.push_back(ledger_);
+  ledger_ = ledgers_.emplace_back(std::make_unique<Ledger>()).get();
   SKEP_TRY_ASSIGN(engine_, mode_ == Mode::process ? start_helper(plugin_, options, *ledger_)
                                                   : start_here(plugin_, options, *ledger_));
   return {};
@@ -273,7 +273,7 @@ void Driver::listen(int64_t for_ms) {
 
 std::vector<Observation> Driver::misdeeds() const {
   std::vector<Observation> all;
-  for (Ledger* const ledger : ledgers_) {
+  for (const std::unique_ptr<Ledger>& ledger : ledgers_) {
     ledger->with([&](Ledger& book) { all.insert(all.end(), book.seen.begin(), book.seen.end()); });
   }
   return all;

@@ -162,8 +162,9 @@ class Driver {
   const std::string folder_;
   std::vector<Observation>& observations_;
   std::unique_ptr<Engine> engine_;
-  Ledger* ledger_ = nullptr;  // lives as long as the process: a driver's threads may still call it
-  std::vector<Ledger*> ledgers_;
+  Ledger* ledger_ = nullptr;
+  // In-process they live as long as the process: a driver's threads may still call them.
+  std::vector<std::unique_ptr<Ledger>> ledgers_;
 };
 
 // SKEP_OPERATION for the base table, by name: base("probe").
