@@ -36,6 +36,10 @@ std::string exit_error(const TaskExit& exit) {
   return text;
 }
 
+Error unwanted_error() {
+  return {ErrorKind::cancelled, "the task is not wanted any more"};
+}
+
 }  // namespace
 
 bool is_temporary(ErrorKind kind) {
@@ -205,14 +209,22 @@ asio::awaitable<Status> TaskController::make_container() {
       container_request(stored_.assigned, around_.options, around_.namespaces.path(name_)));
   SKEP_CO_TRY_ASSIGN(std::vector<drivers::ContainerMount> wanted, co_await mounts());
   put_mounts(std::move(wanted), &request);
-  Result<drivers::CreatedContainer> made = co_await around_.runtime.create(request);
+  Result<drivers::CreatedContainer> made = co_await create(request);
   if (!made && made.error().kind == ErrorKind::not_found) {
     SKEP_CO_TRY(co_await pull());
-    made = co_await around_.runtime.create(request);
+    made = co_await create(request);
   }
   if (!made) co_return fail(std::move(made).error());
   stored_.container_handle = made->handle;
   co_return Status();
+}
+
+asio::awaitable<Result<drivers::CreatedContainer>> TaskController::create(
+    const drivers::ContainerRequest& request) {
+  std::variant<Result<drivers::CreatedContainer>, std::monostate> first =
+      co_await (around_.runtime.create(request) || stop_wanted());
+  if (first.index() == 1) co_return fail(unwanted_error());
+  co_return std::get<0>(std::move(first));
 }
 
 asio::awaitable<Result<std::vector<drivers::ContainerMount>>> TaskController::mounts() {
@@ -263,7 +275,7 @@ asio::awaitable<Status> TaskController::pull() {
   std::function<void(drivers::PullProgress)> no_progress;
   std::variant<Result<drivers::ImageInfo>, std::monostate> first = co_await (
       around_.runtime.image_pull(std::move(image), std::move(auth), no_progress) || stop_wanted());
-  if (first.index() == 1) co_return fail(ErrorKind::cancelled, "the task is not wanted any more");
+  if (first.index() == 1) co_return fail(unwanted_error());
   Result<drivers::ImageInfo>& pulled = std::get<0>(first);
   if (pulled) {
     NodeEvent event;

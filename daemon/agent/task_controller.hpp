@@ -96,6 +96,9 @@ class TaskController {
   boost::asio::awaitable<Status> prepare();
   boost::asio::awaitable<Status> attach();
   boost::asio::awaitable<Status> make_container();
+  // The runtime's, for as long as the task is wanted: one that fills a volume takes minutes.
+  boost::asio::awaitable<Result<drivers::CreatedContainer>> create(
+      const drivers::ContainerRequest& request);
   // The task's mounts, with every volume published to the container.
   boost::asio::awaitable<Result<std::vector<drivers::ContainerMount>>> mounts();
   boost::asio::awaitable<Status> check_sources();  // of its binds

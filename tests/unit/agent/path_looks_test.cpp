@@ -26,6 +26,24 @@ namespace fs = std::filesystem;
 constexpr std::chrono::milliseconds kShort{500};
 constexpr int kAll = PathLooks::kLooksMax;
 
+// The processes of this one that look at something, ended ones among them.
+std::set<std::string> looking_processes() {
+  std::set<std::string> found;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    FILE* file = fopen((entry.path() / "stat").c_str(), "r");
+    if (file == nullptr) continue;
+    int pid = 0;
+    int parent = 0;
+    char name[32] = {};
+    const int read = fscanf(file, "%d (%31[^)]) %*c %d", &pid, name, &parent);
+    fclose(file);
+    if (read == 3 && parent == getpid() && std::string(name) == "skepd-look") {
+      found.insert(std::to_string(pid));
+    }
+  }
+  return found;
+}
+
 class Looking {
  public:
   explicit Looking(std::chrono::milliseconds limit = std::chrono::seconds(8))
@@ -33,6 +51,8 @@ class Looking {
     std::string pattern = (fs::temp_directory_path() / "skep-looks-XXXXXX").string();
     REQUIRE(mkdtemp(pattern.data()) != nullptr);
     folder = pattern;
+    // Those that an earlier test left to themselves end in their own time.
+    REQUIRE(until([] { return looking_processes().empty(); }));
   }
   ~Looking() { fs::remove_all(folder); }
   Looking(const Looking&) = delete;
@@ -66,24 +86,6 @@ class Looking {
   std::vector<Result<bool>> answers;
   std::string folder;
 };
-
-// The processes of this one that look at something, ended ones among them.
-std::set<std::string> looking_processes() {
-  std::set<std::string> found;
-  for (const auto& entry : fs::directory_iterator("/proc")) {
-    FILE* file = fopen((entry.path() / "stat").c_str(), "r");
-    if (file == nullptr) continue;
-    int pid = 0;
-    int parent = 0;
-    char name[32] = {};
-    const int read = fscanf(file, "%d (%31[^)]) %*c %d", &pid, name, &parent);
-    fclose(file);
-    if (read == 3 && parent == getpid() && std::string(name) == "skepd-look") {
-      found.insert(std::to_string(pid));
-    }
-  }
-  return found;
-}
 
 TEST_CASE("what is there and what is not are told apart, and no process is left") {
   Looking world;

@@ -115,6 +115,21 @@ TEST_CASE("a task that is not wanted any more before it had a container holds no
   CHECK(world.until([&] { return holds_nothing(world, "data"); }));
 }
 
+TEST_CASE("a task that is not wanted any more doesn't wait until its volume is filled") {
+  if (!can_run()) return;
+  World world;
+  world.start_agent();
+  world.runtime.fills = true;
+  AssignedTask task = with_mounts(World::task(1), {volume_at("data", "/data")});
+  world.assign({task});
+  REQUIRE(world.until([&] { return !world.runtime.containers.empty(); }));
+  task.task.desired = TaskState::shutdown;
+  world.assign({task});
+  REQUIRE(world.is(task, TaskState::shutdown));
+  CHECK(world.until([&] { return world.runtime.containers.empty(); }));
+  CHECK(world.until([&] { return holds_nothing(world, "data"); }));
+}
+
 TEST_CASE("a mount is told once, also when it worked at the second attempt only") {
   if (!can_run()) return;
   World world;

@@ -52,6 +52,7 @@ Reply<drivers::CreatedContainer> FakeRuntime::create(drivers::ContainerRequest r
     co_return fail(ErrorKind::not_found, "No such image: " + request.image);
   }
   containers[request.id].request = request;
+  while (fills) co_await changed.changed();
   SKEP_CO_TRY(told("create"));
   drivers::CreatedContainer made;
   made.handle = "{}";

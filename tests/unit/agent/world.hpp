@@ -73,6 +73,7 @@ class FakeRuntime final : public drivers::RuntimeDriver {
   int pulls = 0;
   int restores_done = 0;
   std::map<std::string, int> busy;  // how often an operation answers so before it works
+  bool fills = false;               // creates have begun and don't end until they are cancelled
   std::set<std::string> lost;  // operations that do it, and whose driver dies before it says so
   std::string stop_signal;
   int64_t stop_grace_ms = -1;
