@@ -7,6 +7,7 @@
 #include "skep/cpp/network.hpp"
 
 #include <algorithm>
+#include <mutex>
 
 #undef SKEP_PLUGIN
 #define SKEP_PLUGIN(...) static_assert(true)
@@ -46,7 +47,7 @@ class Networks final : public Bridges {
   }
 
   CreatedNetwork create(const CreateNetwork& request) override {
-    remembered_.insert(request.network);
+    remember(request.network);
     return Bridges::create(request);
   }
   CreatedEndpoint endpoint_create(const CreateEndpoint& request) override;
@@ -74,7 +75,7 @@ class Networks final : public Bridges {
   }
 
   void restore(const RestoreNetworkObject& request) override {
-    if (!request.handle.is_null()) remembered_.insert(request.id);
+    if (!request.handle.is_null()) remember(request.id);
     const bool endpoint = request.handle.is_object() && request.handle.contains("endpoint");
     if (wrong("restored-addresses-are-free") && endpoint) return;
     Bridges::restore(request);
@@ -104,9 +105,17 @@ class Networks final : public Bridges {
     return reply;
   }
 
-  bool knows(const std::string& id) const { return remembered_.contains(id); }
+  void remember(const std::string& id) {
+    const std::lock_guard<std::mutex> guard(lock_);
+    remembered_.insert(id);
+  }
+  bool knows(const std::string& id) {
+    const std::lock_guard<std::mutex> guard(lock_);
+    return remembered_.contains(id);
+  }
 
   Ip ip_;
+  std::mutex lock_;                   // guards what follows
   std::set<std::string> remembered_;  // made or restored, by this process
 };
 
@@ -115,7 +124,7 @@ CreatedEndpoint Networks::endpoint_create(const CreateEndpoint& request) {
     throw Failure(SKEP_E_EXISTS, "there is an endpoint " + request.endpoint);
   }
   const bool first = !listed(request.endpoint);
-  remembered_.insert(request.endpoint);
+  remember(request.endpoint);
   try {
     CreatedEndpoint reply = Bridges::endpoint_create(request);
     if (first && wrong("gives-an-address-twice")) return given_twice(request, std::move(reply));
