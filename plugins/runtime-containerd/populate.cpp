@@ -1,4 +1,4 @@
-// Look, lock, look again, copy, move.
+// Lock, look, copy, move.
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime-containerd/populate.hpp"
 
@@ -36,9 +36,13 @@ class Work {
   void run() {
     lock_.emplace(records_.lock(folder_, stop_));
     if (const std::optional<Begun> begun = records_.find(filling_.folder)) {
-      if (begun->moving) return move_up(*begun);
-      take_back(*begun);  // a crash cut it off, or its end
+      if (begun->moving) {
+        move_up(*begun);
+      } else {
+        take_back(*begun);  // a crash cut it off, or its end
+      }
     }
+    // Also after that: the volume may have been made anew since.
     if (!names_in(folder_).empty() || !view().has_source()) return;
     Begun begun = records_.begin(filling_.folder);
     try {
@@ -96,11 +100,7 @@ class Work {
     bool all = true;
     for (const std::string& name : names_in(whole.number())) {
       stop_.check();
-      if (renameat2(whole.number(), name.c_str(), folder_, name.c_str(), RENAME_NOREPLACE) == 0) {
-        continue;
-      }
-      if (errno != EEXIST) throw filling_failed(name);
-      all = false;
+      all = move_if_free(whole.number(), folder_, name) && all;
     }
     if (!all) return take_back(begun);
     if (unlinkat(folder_, begun.name.c_str(), AT_REMOVEDIR) != 0) throw filling_failed(begun.name);
@@ -122,8 +122,6 @@ void populate(const Filling& filling) {
   const File folder(open(filling.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder) throw filling_failed(filling.folder);
   const FillingRecords records(filling.state);
-  // In this order: what is ours has its record first and loses it last.
-  if (!names_in(folder.number()).empty() && !records.find(filling.folder)) return;
   const Stop stop;
   std::exception_ptr unwanted;
   std::packaged_task<void()> work([&] { Work(filling, folder.number(), records, stop).run(); });

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -38,6 +39,18 @@ std::vector<std::string> names_in(int folder) {
   }
   if (errno != 0) throw filling_failed("reading its folder");
   return names;
+}
+
+bool move_if_free(int from, int to, const std::string& name, unsigned how) {
+  if (renameat2(from, name.c_str(), to, name.c_str(), how) == 0) return true;
+  if (errno == EEXIST) return false;
+  if (errno != EINVAL) throw filling_failed(name);
+  struct stat there {};
+  if (fstatat(to, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0) return false;
+  if (errno != ENOENT || renameat(from, name.c_str(), to, name.c_str()) != 0) {
+    throw filling_failed(name);
+  }
+  return true;
 }
 
 Stop::Stop() : told_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {

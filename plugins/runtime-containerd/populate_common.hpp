@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdio>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +33,11 @@ sdk::Failure filling_failed(const std::string& what);
 // The names in an open folder, without "." and "..". Throws Failure when they can't all be read: a
 // list that was cut short must never be taken for an empty folder.
 std::vector<std::string> names_in(int folder);
+
+// Renames `name` from one open folder to another, unless something of that name is there: false
+// then. Throws Failure. File systems that know no such rename (`how`; NFS, Ceph, 9p) are asked
+// first whether the name is free.
+bool move_if_free(int from, int to, const std::string& name, unsigned how = RENAME_NOREPLACE);
 
 // Told by one thread and heard by another. [any-thread]
 class Stop {

@@ -173,7 +173,10 @@ void FillingView::close_in(const std::string& volume) const {
 
 void FillingView::copy_to(const std::string& name, const std::string& copier, const File& lock,
                           const Stop& stop) const {
-  run({copier, "-a", (cover_ / "source/.").string(), (cover_ / "volume" / name).string() + "/"},
+  // What a container put in the way is taken away, and not written through: a FIFO of the node's
+  // can be written to by a link on a read-only mount too.
+  run({copier, "-a", (cover_ / "source/.").string(), (cover_ / "volume" / name).string() + "/",
+       "--remove-destination"},
       lock, stop);
 }
 

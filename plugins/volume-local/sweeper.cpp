@@ -27,8 +27,10 @@ using Folder = std::unique_ptr<DIR, Closer>;
   throw std::system_error(errno, std::generic_category(), path);
 }
 
+// Empty when there is none: the driver of an earlier process may still delete the same tree.
 Folder open_folder(int in, const std::string& name) {
   const int descriptor = openat(in, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (descriptor < 0 && errno == ENOENT) return nullptr;
   if (descriptor < 0) fail(name);
   Folder folder(fdopendir(descriptor));
   if (!folder) {
@@ -40,12 +42,13 @@ Folder open_folder(int in, const std::string& name) {
   return folder;
 }
 
-// Moves the folder `name` of `from` to `top`, by a name that is free there.
+// Moves the folder `name` of `from` to `top`, by a name that is free there or an empty folder's,
+// which may go as well.
 void move_up(int from, const std::string& name, int top, uint64_t& last) {
   for (;;) {
     const std::string free = ".sweep-" + std::to_string(++last);
-    if (renameat2(from, name.c_str(), top, free.c_str(), RENAME_NOREPLACE) == 0) return;
-    if (errno != EEXIST) fail(name);
+    if (renameat(from, name.c_str(), top, free.c_str()) == 0 || errno == ENOENT) return;
+    if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR) fail(name);
   }
 }
 
@@ -120,14 +123,15 @@ void Sweeper::work() {
 }
 
 void Sweeper::delete_tree(const std::string& path) {
-  if (access(path.c_str(), F_OK) != 0 && errno == ENOENT) return;
   unmount_below(path, false);
   const Folder top = open_folder(AT_FDCWD, path);
+  if (!top) return;
   const int top_number = dirfd(top.get());
   uint64_t last = 0;
   // Empties one folder of the top; what it holds of folders comes to the top.
   const auto empty = [&](const std::string& name) {
     const Folder folder = open_folder(top_number, name);
+    if (!folder) return true;
     const int number = dirfd(folder.get());
     return for_each_name(folder.get(), [&](const std::string& below) {
       if (is_stopping()) return false;

@@ -22,9 +22,12 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <skep/cpp/driver.hpp>
 #include <thread>
 #include <vector>
+
+#include "runtime-containerd/populate_record.hpp"
 
 namespace {
 std::atomic<bool> readdir_fails = false;
@@ -176,7 +179,6 @@ TEST_CASE("a container's lock on its volume is in nobody's way") {
     image.write("volume/mine", "mine");
     image.fill();
     CHECK(image.entries() == 1);
-    CHECK_FALSE(fs::exists(image.at("state/locks")));  // nothing was locked
   }
   alarm(0);
   close(held);
@@ -256,6 +258,12 @@ TEST_CASE("what a crash cut off is begun anew or finished, whichever part it was
   }
   SECTION("moved, but for the record") {
     image.fill();
+    image.leave_half("moving");
+    fs::remove(image.at("volume/.skep-1234"));
+    image.fill();
+    image.check_whole();
+  }
+  SECTION("moved, but for the record, and then made anew") {
     image.leave_half("moving");
     fs::remove(image.at("volume/.skep-1234"));
     image.fill();
@@ -345,6 +353,59 @@ TEST_CASE("a volume that somebody else fills is waited for, as long as one wants
   CHECK(std::string(failure_of(second).what()) == "it was filled");
   image.check_whole();
   first.join();
+}
+
+TEST_CASE("a volume that holds something is waited for too, while somebody may be filling it") {
+  if (!can_run()) return;
+  const Image image;
+  image.write("volume/page", "new");  // the first of what comes
+  const File folder(open(image.at("volume").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const Stop never;
+  std::optional<File> lock(FillingRecords(image.at("state")).lock(folder.number(), never));
+  Filling second = image.filling();
+  int looks = 0;
+  second.check = [&] {
+    if (++looks == 3) throw sdk::Failure(SKEP_E_CANCELLED, "gone");
+  };
+  CHECK(std::string(failure_of(second).what()) == "gone");
+  lock.reset();
+  image.fill();
+  CHECK(image.entries() == 1);
+}
+
+TEST_CASE("a file system that can't rename without replacing is asked first") {
+  const Image image;
+  const auto folder = [&](const char* name) {
+    fs::create_directory(image.at(name));
+    return File(open(image.at(name).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  };
+  const File from = folder("from");
+  const File to = folder("to");
+  for (const char* const name : {"from/a", "from/b", "to/b"}) image.write(name, name);
+  constexpr unsigned unknown_to_all = 1U << 30;  // EINVAL, as NFS answers to any flag
+  for (const unsigned how : {unsigned{RENAME_NOREPLACE}, unknown_to_all}) {
+    CHECK(move_if_free(from.number(), to.number(), "a", how));
+    CHECK_FALSE(move_if_free(from.number(), to.number(), "b", how));
+    CHECK(image.read("to/a") == "from/a");
+    CHECK(image.read("to/b") == "to/b");
+    CHECK(image.read("from/b") == "from/b");
+    fs::rename(image.at("to/a"), image.at("from/a"));
+    CHECK_THROWS_AS(move_if_free(from.number(), to.number(), "c", how), sdk::Failure);
+  }
+}
+
+TEST_CASE("a copy writes through no link that a container put in its way") {
+  if (!can_run()) return;
+  const Image image;
+  REQUIRE(mkfifo(image.at("outside/fifo").c_str(), 0666) == 0);
+  const File reader(open(image.at("outside/fifo").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  Filling filling = image.filling();
+  filling.copier =
+      image.copier("ln -s " + image.at("outside/fifo").string() + " $3/page; exec cp \"$@\"");
+  populate(filling);
+  char byte = 0;
+  CHECK(read(reader.number(), &byte, 1) == 0);  // nobody has written
+  image.check_whole();
 }
 
 TEST_CASE("a copy reaches nothing but the volume, whatever lies in its way") {

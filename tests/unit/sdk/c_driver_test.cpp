@@ -95,6 +95,10 @@ TEST_CASE("in C, what a system call says becomes the code that fits it") {
   CHECK(c_header_code_of(EIO) == SKEP_E_INTERNAL);
 }
 
+TEST_CASE("in C, every file of a driver hears that nobody waits for the operation") {
+  CHECK(c_header_unwanted_in_another_file() == SKEP_E_CANCELLED);
+}
+
 TEST_CASE("in C, an operation without any memory ends, and nothing crashes") {
   CHECK(c_header_without_memory() < SKEP_OK);
 }

@@ -6,6 +6,9 @@
 
 #include "skep/c/driver.h"
 
+/* In c_header_ask.c. */
+skep_status c_header_ask(void* self, const cJSON* request, cJSON* reply, skep_failure* why);
+
 skep_status c_header_code_of(int number) {
   skep_failure why = {""};
   errno = number;
@@ -21,6 +24,29 @@ static void note_status(const skep_host* host, skep_op* op, skep_status status, 
                         skep_str error) {
   (void)op, (void)reply, (void)error;
   *(skep_status*)host->ctx = status;
+}
+
+static int32_t always(const skep_host* host, skep_op* op) {
+  (void)host, (void)op;
+  return 1;
+}
+
+static int64_t never(const skep_host* host, skep_op* op) {
+  (void)host, (void)op;
+  return -1;
+}
+
+skep_status c_header_unwanted_in_another_file(void) {
+  skep_status status = SKEP_PENDING;
+  const skep_host host = {.struct_size = sizeof host,
+                          .ctx = &status,
+                          .complete = note_status,
+                          .cancelled = always,
+                          .deadline_ms = never};
+  skep_driver driver = {.host = &host};
+  const skep_str request = {"{}", 2};
+  skep_run(&driver, (skep_op*)&status, request, c_header_ask, 0);
+  return status;
 }
 
 skep_status c_header_without_memory(void) {

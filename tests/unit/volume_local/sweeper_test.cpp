@@ -70,6 +70,23 @@ class Immutable {
 
 }  // namespace
 
+TEST_CASE("two that delete one tree are in nobody's way: an old driver beside a new one") {
+  const TemporaryFolder folder;
+  Log log;
+  for (int round = 0; round < 20; ++round) {
+    const std::string tree = folder.file("tree" + std::to_string(round));
+    for (int count = 0; count < 40; ++count) {
+      fs::create_directories(tree + "/" + std::to_string(count) + "/below/deeper");
+    }
+    Sweeper one(log.heard());
+    Sweeper other(log.heard());
+    one.sweep(tree);
+    other.sweep(tree);
+    REQUIRE(within_a_minute([&] { return !fs::exists(tree); }));
+  }
+  CHECK(log.empty());
+}
+
 TEST_CASE("a tree is deleted with all that is in it, and nothing that a link names") {
   const TemporaryFolder folder;
   fs::create_directories(folder.file("kept"));

@@ -85,8 +85,9 @@ static inline skep_status skep_fail_errno(skep_failure* why, const char* what) {
   return skep_fail(why, code, "%s: %s", what, strerror(number));
 }
 
-/* The operation whose function runs on this thread. */
-static _Thread_local skep_op* skep_running = NULL;
+/* The operation whose function runs on this thread; one for all files of a driver, and not
+ * exported. */
+__attribute__((weak, visibility("hidden"))) _Thread_local skep_op* skep_running = NULL;
 
 /* For an operation that takes long, to be called again and again: SKEP_OK while its result is
  * waited for, else the failure to end with at once. A process whose driver goes on after that is
