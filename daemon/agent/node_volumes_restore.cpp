@@ -228,6 +228,8 @@ asio::awaitable<void> NodeVolumes::sweep(std::function<std::set<std::string>()> 
     if (!gone_from(row, kept).empty()) names.push_back(name);
   }
   for (const std::string& name : names) {
+    // As in settle(); its row still names who is gone, so the next sweep looks at it again.
+    if (locks_.is_held(name)) continue;
     const NameLocks::Held lock = co_await locks_.hold(name);
     const auto at = rows_.find(name);
     if (at == rows_.end()) continue;

@@ -57,6 +57,39 @@ TEST_CASE("a task that comes back while others are swept keeps its volume") {
   CHECK(remove(world, kept).error().kind == ErrorKind::conflict);
 }
 
+TEST_CASE("a volume that somebody is at keeps no other from being swept, and is swept later") {
+  if (!can_run()) return;
+  World world;
+  world.sweep_period = std::chrono::milliseconds(30);
+  world.start_agent();
+  const std::vector<AssignedTask> tasks = {
+      with_mounts(World::task(1), {volume_at("of1", "/data")}),
+      with_mounts(World::task(2), {volume_at("of2", "/data")})};
+  world.assign(tasks);
+  for (const AssignedTask& task : tasks) REQUIRE(world.is(task, TaskState::running));
+  const auto containers = world.runtime.containers;
+  lose_tasks(world, tasks);
+  // Nobody sweeps their volumes while their containers can't be removed.
+  world.runtime.containers = containers;
+  world.runtime.busy = {{"restore_done", 1'000'000}, {"remove", 1'000'000}};
+  world.local.calls.clear();
+  world.start_agent();
+  world.local.hangs_before.insert("publish");
+  const AssignedTask third = with_mounts(World::task(3), {volume_at("of1", "/data")});
+  world.assign({third});
+  REQUIRE(world.until([&] {
+    return !world.local.calls.empty() && world.local.calls.back().starts_with("publish of1");
+  }));
+  world.runtime.busy["remove"] = 0;
+  CHECK(world.until([&] { return holds_nothing(world, "of2"); }));
+  CHECK(unpublish_count(world) == 1);
+  world.local.hangs_before.clear();
+  world.local.go_on();
+  const std::set<std::string> only{World::id(third)};
+  CHECK(world.until([&] { return world.local.volumes.at("of1").holders == only; }));
+  CHECK(world.until([&] { return volumes(world).find("of1")->holders == only; }));
+}
+
 TEST_CASE(
     "a task that is taken back while its runtime dies has its volume until its container went") {
   if (!can_run()) return;
