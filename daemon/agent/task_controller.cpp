@@ -63,6 +63,8 @@ TaskController::TaskController(TaskSurroundings& surroundings, StoredTask stored
     if (state >= TaskState::preparing && state <= TaskState::running) {
       adopted_ = true;
       stored_.container_intended = true;
+      // Nobody knows how far it came: it may have run, so it is not taken for a half-made one.
+      if (!was_prepared()) stored_.status.container = model::ContainerStatus{container_id_, 0, 0};
       if (!stored_.endpoint) {
         stored_.endpoint = around_.network.planned(stored_.assigned.task.id);
       }
@@ -98,7 +100,7 @@ bool TaskController::unwanted() const {
 }
 
 void TaskController::show_known_container() {
-  if (!stored_.container_intended) return;
+  if (!stored_.container_intended || !was_prepared()) return;
   Container row = shown_container();
   if (stored_.endpoint && stored_.status.state <= TaskState::running) {
     row.networks = {around_.network.container_network(*stored_.endpoint)};
@@ -111,7 +113,7 @@ asio::awaitable<void> TaskController::run() {
   if (adopted_) {
     show_known_container();
     if (stored_.status.state == TaskState::running) begin_watch();
-    if (stored_.status.state > TaskState::running && stored_.container_intended) {
+    if (stored_.status.state > TaskState::running && shown_) {
       describing_ = true;
       around_.background.start(describe());
     }
@@ -522,8 +524,11 @@ asio::awaitable<Status> TaskController::erase_once() {
     const Status removed = co_await around_.runtime.remove(container_id_, /*force=*/true);
     if (!removed && removed.error().kind != ErrorKind::not_found) co_return removed;
   }
+  // Neither a network nor a volume whose driver is away keeps the other.
+  Status detached;
+  if (network_held_) detached = co_await release_network();
   SKEP_CO_TRY(co_await around_.volumes.release(container_id_));
-  if (network_held_) SKEP_CO_TRY(co_await release_network());
+  SKEP_CO_TRY(std::move(detached));
   const std::string files = container_files_folder(around_.options, container_id_);
   const std::string logs = container_log_folder(around_.options, container_id_);
   std::function<Status()> remove_folders = [files, logs]() -> Status {

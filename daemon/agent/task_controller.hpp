@@ -125,7 +125,10 @@ class TaskController {
   bool unwanted() const;
   boost::asio::awaitable<void> pause();  // before the next try
   boost::asio::awaitable<void> background_pause(std::chrono::milliseconds delay);
-  void show_known_container();
+  // Its container was whole once, in this life or an earlier one: people may look at it, and what
+  // it left belongs to the task's history. Stored with the status.
+  bool was_prepared() const { return stored_.status.container.has_value(); }
+  void show_known_container();  // if it was whole
 
   TaskSurroundings& around_;
   StoredTask stored_;

@@ -155,7 +155,7 @@ TEST_CASE("a task of an earlier life that is rejected now leaves no container to
   REQUIRE(world.until([&] { return world.last(task).error == "registry.test does not answer"; }));
   world.stop_agent();
   world.start_agent();
-  CHECK(world.agent->containers().find(World::id(task)));
+  CHECK_FALSE(world.agent->containers().find(World::id(task)));
   world.runtime.registry_away = false;
   world.assign({task});
   REQUIRE(world.is(task, TaskState::rejected));
@@ -163,7 +163,95 @@ TEST_CASE("a task of an earlier life that is rejected now leaves no container to
   CHECK(world.until([&] { return !world.agent->containers().find(World::id(task)); }));
 }
 
+TEST_CASE("a task of an earlier life that is unwanted before it had a container holds no volume") {
+  if (!can_run()) return;
+  World world;
+  world.start_agent();
+  world.runtime.lost.insert("create");  // made, but the task does not know
+  AssignedTask task = with_mounts(World::task(1), {volume_at("data", "/data")});
+  world.assign({task});
+  REQUIRE(world.until([&] { return world.last(task).error == "create: its process died"; }));
+  world.stop_agent();
+  REQUIRE(world.runtime.containers.size() == 1);
+  world.start_agent();
+  CHECK_FALSE(world.agent->containers().find(World::id(task)));
+  task.task.desired = TaskState::shutdown;
+  world.assign({task});
+  REQUIRE(world.is(task, TaskState::shutdown));
+  CHECK(world.until([&] { return world.runtime.containers.empty(); }));
+  CHECK(world.until([&] { return holds_nothing(world, "data"); }));
+  CHECK_FALSE(world.agent->containers().find(World::id(task)));
+  CHECK(remove(world, "data"));
+}
+
+TEST_CASE("a half-made container of a task that has ended goes after a restart as well") {
+  if (!can_run()) return;
+  World world;
+  world.start_agent();
+  world.runtime.lost.insert("create");
+  AssignedTask task = with_mounts(World::task(1), {volume_at("data", "/data")});
+  world.assign({task});
+  REQUIRE(world.until([&] { return world.last(task).error == "create: its process died"; }));
+  world.runtime.busy["remove"] = 1'000'000;  // the agent ends before it works
+  task.task.desired = TaskState::shutdown;
+  world.assign({task});
+  REQUIRE(world.is(task, TaskState::shutdown));
+  world.stop_agent();
+  REQUIRE(world.runtime.containers.size() == 1);
+  world.runtime.busy["remove"] = 0;
+  world.start_agent();
+  CHECK(world.until([&] { return world.runtime.containers.empty(); }));
+  CHECK(world.until([&] { return holds_nothing(world, "data"); }));
+  CHECK_FALSE(world.agent->containers().find(World::id(task)));
+}
+
+TEST_CASE("a container that was whole stays with its ended task over restarts") {
+  if (!can_run()) return;
+  World world;
+  world.start_agent();
+  AssignedTask task = with_mounts(World::task(1), {volume_at("data", "/data")});
+  world.assign({task});
+  REQUIRE(world.is(task, TaskState::running));
+  world.stop_agent();
+  world.start_agent();
+  task.task.desired = TaskState::shutdown;
+  world.assign({task});
+  REQUIRE(world.is(task, TaskState::shutdown));
+  world.stop_agent();
+  world.start_agent();
+  REQUIRE(world.until([&] {
+    const auto found = world.agent->containers().find(World::id(task));
+    return found && (*found)->state == ContainerState::exited;
+  }));
+  // The next task's whole way gives the ended one time to remove what it must not.
+  const AssignedTask next = World::task(2);
+  world.assign({task, next});
+  REQUIRE(world.is(next, TaskState::running));
+  CHECK(world.runtime.containers.contains(World::id(task)));
+  CHECK_FALSE(holds_nothing(world, "data"));
+}
+
 // --- another driver
+
+TEST_CASE("a volume driver that is away keeps no address and no namespace of a task") {
+  if (!can_run()) return;
+  World world;
+  world.start_agent();
+  const AssignedTask task = with_mounts(World::task(1), {volume_at("data", "/data")});
+  world.assign({task});
+  REQUIRE(world.is(task, TaskState::running));
+  REQUIRE(world.network.endpoints.size() == 1);
+  world.local.refusals["unpublish"] = Error{ErrorKind::unavailable, "not now"};
+  world.assign({});
+  CHECK(world.until([&] { return world.network.endpoints.empty(); }));
+  CHECK(world.until([&] { return !world.has_namespace(task); }));
+  const std::string call = "unpublish data by " + World::id(task) + " with ";
+  REQUIRE(world.until([&] { return count(world.local.calls, call) >= 2; }));
+  CHECK(world.agent->reports().size() == 1);  // it is not forgotten before its volume was let go
+  world.local.refusals.clear();
+  CHECK(world.until([&] { return world.agent->reports().empty(); }));
+  CHECK(holds_nothing(world, "data"));
+}
 
 TEST_CASE("a driver that is away keeps its own volumes of a container and no other's") {
   if (!can_run()) return;
