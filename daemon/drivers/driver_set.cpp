@@ -94,7 +94,8 @@ struct DriverSet::Member : std::enable_shared_from_this<DriverSet::Member> {
                                std::function<void()> changed);
   asio::awaitable<void> begin(PluginConfig config, PluginPlace place,
                               std::function<void()> changed);
-  asio::awaitable<void> come_up(std::optional<Together::Moment> until);
+  // Until it is refused or not; its probe begins among `probes`.
+  asio::awaitable<void> come_up(std::optional<Together::Moment> until, Together probes);
   asio::awaitable<void> probe();
   void refuse(const Error& why);
   void end();
@@ -132,11 +133,12 @@ asio::awaitable<void> DriverSet::Member::begin(PluginConfig config, PluginPlace 
   }
 }
 
-asio::awaitable<void> DriverSet::Member::come_up(std::optional<Together::Moment> until) {
+asio::awaitable<void> DriverSet::Member::come_up(std::optional<Together::Moment> until,
+                                                 Together probes) {
   const std::shared_ptr<Member> self = shared_from_this();
   const Status there = co_await plugin->came_up(until);
   if (there) {
-    co_await probe();
+    probes.start(probe());
   } else {
     refuse(there.error());
   }
@@ -227,16 +229,20 @@ asio::awaitable<std::unique_ptr<DriverSet>> DriverSet::load(std::vector<PluginCo
 asio::awaitable<void> DriverSet::come_up() {
   const asio::any_io_executor loop = co_await asio::this_coro::executor;
   const auto until = steady_clock::now() + options_.start_patience;
+  Together starts(loop);
   Together needed(loop);
   Together others(loop);
   for (const auto& member : members_) {
     if (!member->plugin) continue;
     if (member->is_needed()) {
-      needed.start(member->come_up({}));
+      starts.start(member->come_up({}, needed));
     } else {
-      others.start(member->come_up(until));
+      starts.start(member->come_up(until, others));
     }
   }
+  // Each start is limited by itself. A refusal takes the member's clients away, so none may come
+  // when they have been handed out.
+  co_await starts.end();
   co_await needed.end();
   co_await others.end(until);
 }

@@ -66,8 +66,8 @@ struct DriverSetOptions {
   std::function<Result<PluginConfig>(const std::string& name)> fresh_config;
   // Told on the loop when some driver has become healthy or unhealthy, or serves again.
   std::function<void()> changed;
-  // How long load() waits for a process that the node can do without, once all are begun. A
-  // refusal that comes later is a loss of that process.
+  // How long load() waits for a process that the node can do without, and for its probe, once all
+  // are begun. A refusal that comes later is a loss of that process: what load() gave stays.
   std::chrono::milliseconds start_patience{3'000};
 };
 

@@ -14,6 +14,7 @@
 
 namespace skep::drivers {
 
+// A copy is the same group.
 class Together {
  public:
   using Moment = std::chrono::steady_clock::time_point;
