@@ -149,6 +149,8 @@ asio::awaitable<void> Supervisor::keep_trying(milliseconds wait) {
   }
   trying_ = false;
   settle({});
+  // A reload took this attempt's place, and failed while the attempt was being ended.
+  if (!life_ && !reloading_ && !refusal_) try_in(next_wait_);
 }
 
 asio::awaitable<bool> Supervisor::try_once() {
@@ -205,6 +207,7 @@ void Supervisor::serve(LifePtr life) {
   facts_ = life_->facts();
   present_ = life_->present();
   served_since_ = steady_clock::now();
+  unrestored_.clear();
   policy_.served();
   const bool again = starts_ > 1;
   become(RunState::serving, "");
@@ -212,6 +215,17 @@ void Supervisor::serve(LifePtr life) {
     table_->log.line(0, SKEP_LOG_INFO, fmt::format("serves again, as process {}", life_->pid()));
   }
   open_gate();
+}
+
+// The life that serves may get calls, unless somebody still moves or restores its objects: who is
+// the last of them asks again.
+void Supervisor::go_on() {
+  if (!life_ || stopped_ || exchanging_ || restoring_ == life_) return;
+  if (unrestored_.empty()) {
+    open_gate();
+  } else {
+    life_->kill("killed, because it did not restore its objects: " + unrestored_);
+  }
 }
 
 void Supervisor::open_gate() {
@@ -296,15 +310,19 @@ asio::awaitable<Status> Supervisor::restore_from(RestoreSource source) {
   ++source_number_;
   const LifePtr life = life_;
   // Whoever brings the driver back asks the source then.
-  if (!life || gate_closed_) co_return fail(ErrorKind::unavailable, reason_);
-  gate_closed_ = true;
-  const Status done = co_await restore(life);
-  if (life_ != life) co_return done;
-  if (done) {
-    open_gate();
-  } else {
-    life->kill("killed, because it did not restore its objects: " + done.error().message);
+  if (!life) co_return fail(ErrorKind::unavailable, reason_);
+  if (gate_closed_) {
+    co_return fail(ErrorKind::unavailable,
+                   fmt::format("driver {} {}", table_->log.name(),
+                               exchanging_ ? "is being reloaded" : "is restoring its objects"));
   }
+  gate_closed_ = true;
+  restoring_ = life;
+  const Status done = co_await restore(life);
+  if (restoring_ == life) restoring_.reset();
+  if (life_ != life) co_return done;
+  if (!done) unrestored_ = done.error().message;
+  go_on();
   co_return done;
 }
 
@@ -341,13 +359,15 @@ asio::awaitable<Status> Supervisor::reload(PluginConfig fresh) {
 }
 
 asio::awaitable<Status> Supervisor::exchange(LifePtr fresh, ProgramPtr program) {
+  exchanging_ = true;
   gate_closed_ = true;
   const LifePtr old = life_;
   if (old) co_await old->quiet(quiet_patience);
   const Status moved = co_await restore(fresh);
+  exchanging_ = false;
   if (stopped_) co_return fail(ErrorKind::cancelled, "the plugin is being ended");
   if (!moved) {
-    if (life_) open_gate();
+    go_on();
     co_await fresh->end("it could not take over", end_patience);
     co_return moved;
   }

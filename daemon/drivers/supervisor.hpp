@@ -80,6 +80,7 @@ class Supervisor final : public Body, public std::enable_shared_from_this<Superv
   void on_lost(const LifePtr& life);
   void note_loss(const std::string& how, std::chrono::milliseconds lived);
   void serve(LifePtr life);
+  void go_on();
   void open_gate();
   void become(RunState state, std::string reason);
   void refuse_waiting();
@@ -109,6 +110,9 @@ class Supervisor final : public Body, public std::enable_shared_from_this<Superv
   std::optional<Error> refusal_;           // which it was then
   bool trying_ = false;                    // keep_trying() runs
   bool reloading_ = false;
+  bool exchanging_ = false;  // a reload moves the objects
+  LifePtr restoring_;        // which restore_from() works on
+  std::string unrestored_;   // why it failed at life_; empty: it did not
   bool stopped_ = false;
   RunState state_ = RunState::restarting;
   std::string reason_;

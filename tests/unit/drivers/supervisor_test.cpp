@@ -95,6 +95,57 @@ struct Fixture {
   }
 };
 
+// A process that a stranger traces stays, once it is killed, until the stranger lets go: to whoever
+// waits for it that is the same as one that the kernel holds.
+class Stranger {
+ public:
+  explicit Stranger(pid_t traced) {
+    std::array<int, 2> told_by{};
+    REQUIRE(pipe(told_by.data()) == 0);
+    pid_ = fork();
+    if (pid_ == 0) {
+      const char seized = ptrace(PTRACE_SEIZE, traced, nullptr, nullptr) == 0 ? 'y' : 'n';
+      if (write(told_by[1], &seized, 1) != 1) _exit(1);
+      for (;;) pause();
+    }
+    char seized = 0;
+    const ssize_t told = read(told_by[0], &seized, 1);
+    close(told_by[0]);
+    close(told_by[1]);
+    REQUIRE(told == 1);
+    REQUIRE(seized == 'y');
+  }
+  ~Stranger() { let_go(); }
+  Stranger(const Stranger&) = delete;
+  Stranger& operator=(const Stranger&) = delete;
+
+  void let_go() {
+    if (pid_ <= 0) return;
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+    pid_ = 0;
+  }
+
+ private:
+  pid_t pid_ = 0;
+};
+
+// It has ended, and nobody has asked how.
+bool is_zombie(pid_t pid) {
+  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+  std::string number;
+  std::string name;
+  std::string state;
+  stat >> number >> name >> state;
+  return state == "Z";
+}
+
+std::string lingers(const std::string& where, const std::string& marker,
+                    const std::string& more = "") {
+  std::ofstream(marker) << "x";
+  return R"({"die": ")" + where + R"(", "how": "linger", "while": ")" + marker + "\"" + more + "}";
+}
+
 const std::string restored = "\"configure; restore a; restore gone; restore b; done a,b,new\"";
 
 }  // namespace
@@ -604,23 +655,11 @@ TEST_CASE_METHOD(Fixture, "in the daemon's process a changed file is not said to
   CHECK(run(loop, plugin->reload(config)).error().kind == ErrorKind::not_found);
 }
 
-// A process that a stranger traces stays, once it is killed, until the stranger lets go: to whoever
-// waits for it that is the same as one that the kernel holds.
 TEST_CASE_METHOD(Fixture,
                  "a driver that does not even die is left behind, and another is started") {
   open("fake-keeper");
   const pid_t first = plugin->report().pid;
-  std::array<int, 2> told_by{};
-  REQUIRE(pipe(told_by.data()) == 0);
-  const pid_t stranger = fork();
-  if (stranger == 0) {
-    const char seized = ptrace(PTRACE_SEIZE, first, nullptr, nullptr) == 0 ? 'y' : 'n';
-    if (write(told_by[1], &seized, 1) != 1) _exit(1);
-    for (;;) pause();
-  }
-  char seized = 0;
-  REQUIRE(read(told_by[0], &seized, 1) == 1);
-  REQUIRE(seized == 'y');
+  Stranger stranger(first);
   SECTION("when it is killed for a call that hangs") {
     CHECK(call(hang, "{}", within(50ms)).error().kind == ErrorKind::deadline);
     REQUIRE(until(
@@ -632,12 +671,9 @@ TEST_CASE_METHOD(Fixture,
   CHECK(call(history, "{}", within(5s)) == Reply("\"configure\""));
   CHECK(plugin->report().pid != first);
   CHECK(kill(first, 0) == 0);  // still there
-  kill(stranger, SIGKILL);
-  CHECK(waitpid(stranger, nullptr, 0) == stranger);
+  stranger.let_go();
   CHECK(until(
       loop, [&] { return kill(first, 0) != 0; }, 5s));  // reaped beside us
-  close(told_by[0]);
-  close(told_by[1]);
 }
 
 TEST_CASE_METHOD(Fixture,
@@ -649,4 +685,78 @@ TEST_CASE_METHOD(Fixture,
   CHECK(told() == restored);
   REQUIRE(until(loop, [&] { return back.has_value(); }));
   CHECK(back->has_value());
+}
+
+TEST_CASE_METHOD(Fixture, "calls wait until neither a restore nor a reload works on the objects") {
+  const std::string slow = place.folder + "/slow";
+  const std::string slower = place.folder + "/slower";
+  open("fake-keeper", lingers("restore", slow));
+  const pid_t old = plugin->report().pid;
+  std::optional<Status> back;
+  asio::co_spawn(loop, plugin->restore_from([] { return plan(); }),
+                 [&](std::exception_ptr, Status status) { back = std::move(status); });
+  REQUIRE(until(loop, [&] { return std::filesystem::exists(slow + ".now"); }));
+  const Status meanwhile = run(loop, plugin->restore_from([] { return plan(); }));
+  REQUIRE_FALSE(meanwhile.has_value());
+  CHECK(meanwhile.error().message == "driver fake is restoring its objects");
+  PluginConfig fresh = plugin->config();
+  fresh.config = lingers("restore", slower);
+  std::optional<Status> reloaded;
+  asio::co_spawn(loop, plugin->reload(fresh),
+                 [&](std::exception_ptr, Status status) { reloaded = std::move(status); });
+  // The reload waits ten seconds for the old process to be quiet.
+  pid_t new_one = 0;
+  REQUIRE(until(loop, [&] { return bool(std::ifstream(slower + ".now") >> new_one); }));
+  CHECK(run(loop, plugin->restore_from([] { return plan(); })).error().message ==
+        "driver fake is being reloaded");
+  const auto waits = [&] { return call(history, "{}", within(300ms)).error().kind; };
+  SECTION("the restore ends first") {
+    std::filesystem::remove(slow);
+    REQUIRE(until(loop, [&] { return back.has_value(); }));
+    REQUIRE_FALSE(reloaded.has_value());
+    CHECK(waits() == ErrorKind::deadline);
+    std::filesystem::remove(slower);
+    REQUIRE(until(loop, [&] { return reloaded.has_value(); }));
+    CHECK(reloaded->has_value());
+    CHECK(plugin->report().pid == new_one);
+    CHECK(told().find("; done a,b,new") != std::string::npos);
+  }
+  SECTION("the reload ends first, and fails") {
+    REQUIRE(kill(new_one, SIGKILL) == 0);
+    REQUIRE(until(loop, [&] { return reloaded.has_value(); }));
+    REQUIRE_FALSE(reloaded->has_value());
+    REQUIRE_FALSE(back.has_value());
+    CHECK(waits() == ErrorKind::deadline);
+    std::filesystem::remove(slow);
+    CHECK(told().find("; done a,b,new") != std::string::npos);
+    CHECK(back.has_value());
+    CHECK(plugin->report().pid == old);
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "a reload that fails while the attempt it replaced is ended leaves one") {
+  const std::string slow = place.folder + "/slow";
+  const std::string slower = place.folder + "/slower";
+  const std::string config = lingers("configure", slow);
+  std::filesystem::remove(slow);
+  open("fake-keeper", config);
+  std::ofstream(slow) << "x";
+  CHECK(call(die).error().kind == ErrorKind::plugin_lost);
+  pid_t attempt = 0;
+  REQUIRE(until(loop, [&] { return bool(std::ifstream(slow + ".now") >> attempt); }));
+  Stranger stranger(attempt);  // so that its end takes long
+  PluginConfig fresh = plugin->config();
+  fresh.config = lingers("configure", slower, R"(, "size": 99)");
+  std::optional<Status> reloaded;
+  asio::co_spawn(loop, plugin->reload(fresh),
+                 [&](std::exception_ptr, Status status) { reloaded = std::move(status); });
+  REQUIRE(until(loop, [&] { return std::filesystem::exists(slower + ".now"); }));
+  std::filesystem::remove(slow);
+  REQUIRE(until(loop, [&] { return is_zombie(attempt); }));
+  std::filesystem::remove(slower);
+  REQUIRE(until(loop, [&] { return reloaded.has_value(); }));
+  CHECK(reloaded->error().message == "config.size: 99 is too much");
+  stranger.let_go();
+  CHECK(call(history, "{}", within(10s)) == Reply("\"configure\""));
+  CHECK(plugin->report().state == RunState::serving);
 }
