@@ -24,9 +24,8 @@ void lose_tasks(World& world, const std::vector<AssignedTask>& tasks) {
   world.runtime.containers.clear();
 }
 
-TEST_CASE("a task that comes back while others are swept keeps its volume") {
-  if (!can_run()) return;
-  World world;
+// Each with a volume of its own, of1 and of2, where sweeps come all the time.
+std::vector<AssignedTask> two_running_tasks(World& world) {
   world.sweep_period = std::chrono::milliseconds(30);
   world.start_agent();
   const std::vector<AssignedTask> tasks = {
@@ -34,6 +33,13 @@ TEST_CASE("a task that comes back while others are swept keeps its volume") {
       with_mounts(World::task(2), {volume_at("of2", "/data")})};
   world.assign(tasks);
   for (const AssignedTask& task : tasks) REQUIRE(world.is(task, TaskState::running));
+  return tasks;
+}
+
+TEST_CASE("a task that comes back while others are swept keeps its volume") {
+  if (!can_run()) return;
+  World world;
+  const std::vector<AssignedTask> tasks = two_running_tasks(world);
   lose_tasks(world, tasks);
   world.reports.clear();
   world.local.calls.clear();
@@ -60,13 +66,7 @@ TEST_CASE("a task that comes back while others are swept keeps its volume") {
 TEST_CASE("a volume that somebody is at keeps no other from being swept, and is swept later") {
   if (!can_run()) return;
   World world;
-  world.sweep_period = std::chrono::milliseconds(30);
-  world.start_agent();
-  const std::vector<AssignedTask> tasks = {
-      with_mounts(World::task(1), {volume_at("of1", "/data")}),
-      with_mounts(World::task(2), {volume_at("of2", "/data")})};
-  world.assign(tasks);
-  for (const AssignedTask& task : tasks) REQUIRE(world.is(task, TaskState::running));
+  const std::vector<AssignedTask> tasks = two_running_tasks(world);
   const auto containers = world.runtime.containers;
   lose_tasks(world, tasks);
   // Nobody sweeps their volumes while their containers can't be removed.

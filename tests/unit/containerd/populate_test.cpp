@@ -344,7 +344,11 @@ TEST_CASE("a volume that somebody else fills is waited for, as long as one wants
   slow.copier = image.copier("while [ ! -e " + image.at("outside/go").string() +
                              " ]; do sleep 0.01; done; exec cp \"$@\"");
   std::thread first([&] { populate(slow); });
-  while (image.entries() == 0) std::this_thread::sleep_for(1ms);
+  const auto limit = std::chrono::steady_clock::now() + 20s;
+  while (image.entries() == 0 && std::chrono::steady_clock::now() < limit) {
+    std::this_thread::sleep_for(1ms);
+  }
+  CHECK(image.entries() == 1);  // the first has begun
   Filling second = image.filling();
   second.check = [] { throw sdk::Failure(SKEP_E_CANCELLED, "gone"); };
   CHECK(std::string(failure_of(second).what()) == "gone");
